@@ -1,0 +1,138 @@
+"""The steps that a plan is made of. Each is idempotent and says why it is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from redis_fargate.topology.slots import SlotRanges
+
+
+class Phase(Enum):
+    """The phases of a plan, in the order in which they are considered."""
+
+    FORM = "form"
+    RESCUE = "rescue"
+    COVER = "cover"
+    SETTLE = "settle"
+    JOIN = "join"
+    FORGET = "forget"
+    SHAPE = "shape"
+    PROTECT = "protect"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """A node that was observed: enough to reach it, and to check that it is still the same."""
+
+    id: str
+    address: str
+    port: int
+    task_id: str
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class BeginForming:
+    """Put FORMING in the marker, with the settings that forming changes (see ``view.Forming``)."""
+
+    settings: Mapping[str, Mapping[str, str]]
+    why: str
+    phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSettings:
+    """CONFIG SET on one node: lowering timeouts while forming, or putting them back."""
+
+    node: NodeRef
+    settings: tuple[tuple[str, str], ...]
+    why: str
+    phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class SetConfigEpoch:
+    """Give a blank node an epoch of its own; only while its epoch is 0 and it knows nobody."""
+
+    node: NodeRef
+    epoch: int
+    why: str
+    phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class AddSlots:
+    """Let a node serve slots that no node of the cluster claims."""
+
+    node: NodeRef
+    slots: SlotRanges
+    why: str
+    phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Introduce nodes to ``node``; each is checked to be the node that was observed, just before."""
+
+    node: NodeRef
+    peers: tuple[NodeRef, ...]
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitAgreement:
+    """Wait until all of ``nodes`` know each other, and who owns which slot."""
+
+    nodes: tuple[NodeRef, ...]
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """Make a blank master, or a replica of another, a replica of ``master``."""
+
+    node: NodeRef
+    master: NodeRef
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitHealthy:
+    """Wait until all of ``nodes`` say ``cluster_state:ok`` and every replica's link is up."""
+
+    nodes: tuple[NodeRef, ...]
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class FinishForming:
+    """Put FORMED in the marker."""
+
+    why: str
+    phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove the entry of a node whose task is gone from the tables of ``nodes``."""
+
+    gone_id: str
+    gone_task_id: str
+    nodes: tuple[NodeRef, ...]
+    why: str
+    phase: Phase = Phase.FORGET
+
+
+MarkerStep: TypeAlias = BeginForming | FinishForming
+NodeStep: TypeAlias = (
+    ChangeSettings | SetConfigEpoch | AddSlots | Meet | AwaitAgreement | Replicate | AwaitHealthy
+    | Forget
+)
+Step: TypeAlias = MarkerStep | NodeStep

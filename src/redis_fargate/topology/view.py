@@ -1,0 +1,171 @@
+"""What was observed, at one instant: tasks joined with the nodes inside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from redis_fargate.topology.slots import SlotRanges
+
+
+class Role(Enum):
+    """A node's role, as the node itself tells it."""
+
+    MASTER = "master"
+    REPLICA = "replica"
+
+
+class Trouble(Enum):
+    """Why a task's node could not be observed, or may not be touched."""
+
+    UNREACHABLE = "unreachable"  # no connection, or no answer before the deadline
+    AUTHENTICATION = "authentication"  # the node refuses our credentials
+    NOT_CLUSTER_MODE = "not-cluster-mode"  # cluster-enabled is no
+    LOADING = "loading"  # up, and reading its data set
+    WRONG_TASK = "wrong-task"  # the node says that it belongs to another task
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An ECS task of the service that has not stopped."""
+
+    arn: str
+    id: str
+    """The last part of the ARN; what the node announces as its hostname."""
+    zone: str
+    address: str | None
+    """Private IPv4 address; None until the network interface is attached."""
+    revision: str
+    """ARN of the task definition."""
+    running: bool
+    """Last status RUNNING, and wanted RUNNING too."""
+    started_at_s: float | None
+    """When it reached RUNNING, seconds since the epoch."""
+    healthy: bool | None = None
+    """What the container health check says; None without one, or before its first answer."""
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One line of a node's CLUSTER NODES: what that node believes about a node (or itself)."""
+
+    id: str
+    address: str
+    """Empty where the node does not know it (``noaddr``)."""
+    port: int
+    bus_port: int
+    hostname: str
+    """What the peer announces: the id of the task that it runs in; empty if nothing."""
+    role: Role
+    flags: frozenset[str]
+    """Redis' own words without role and ``myself``: fail, fail?, handshake, noaddr, nofailover…"""
+    master_id: str | None
+    config_epoch: int
+    connected: bool
+    slots: SlotRanges
+    myself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlot:
+    """A slot in flight, as told on the ``myself`` line; exactly one of the two is set."""
+
+    slot: int
+    migrating_to: str | None = None
+    importing_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """The part of INFO replication that decisions need."""
+
+    offset: int
+    """This node's own replication offset."""
+    master_address: str | None = None
+    link_up: bool | None = None
+    """Whether the link to the master is up; None on a master."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A reachable Redis server in cluster mode, as it described itself."""
+
+    id: str
+    address: str
+    port: int
+    role: Role
+    master_id: str | None
+    config_epoch: int
+    current_epoch: int
+    cluster_ok: bool
+    """``cluster_state:ok`` in CLUSTER INFO."""
+    slots: SlotRanges
+    """The slots that this node serves by its own word."""
+    open_slots: tuple[OpenSlot, ...]
+    keys: int
+    peers: tuple[Peer, ...]
+    """The whole node table, this node's own line (``myself``) left out."""
+    replication: Replication
+    hostname: str
+    """The task id that the node announces; empty if it announces nothing."""
+    version: str
+    """As ``valkey 9.1.2`` or ``redis 7.0.15``."""
+    used_memory_bytes: int
+    max_memory_bytes: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Values of the settings in ``FORMING_SETTINGS``, as CONFIG GET gives them."""
+
+    @property
+    def blank(self) -> bool:
+        """No keys, no slots, no peers: nothing would be lost by using this node for a new role."""
+        return (
+            self.role is Role.MASTER and not self.keys and not self.slots and not self.peers
+            and not self.open_slots
+        )
+
+
+FORMING_SETTINGS = ("cluster-node-timeout", "repl-diskless-sync-delay")
+"""What forming may change for its duration, and restores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A task and the node inside it; exactly one of ``node`` and ``trouble`` is set.
+
+    A task that has no address yet is unreachable.
+    """
+
+    task: Task
+    node: Node | None = None
+    trouble: Trouble | None = None
+    detail: str = ""
+    """The sentence behind the trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forming:
+    """A forming that was begun and not yet finished, as the marker tells it."""
+
+    settings: Mapping[str, Mapping[str, str]]
+    """Task id to the settings that the task's node had before (``FORMING_SETTINGS``)."""
+
+
+class Marker(Enum):
+    """What the formed-marker says of this cluster's past."""
+
+    ABSENT = "absent"
+    FORMING = "forming"
+    FORMED = "formed"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a plan is made from."""
+
+    observed_at_s: float
+    """Seconds since the epoch."""
+    members: tuple[Member, ...]
+    """One per task that has not stopped, in order of task id."""
+    marker: Marker
+    forming: Forming | None = None
+    """Set exactly while ``marker`` is FORMING."""
