@@ -1,0 +1,62 @@
+# Everything that a contributor or a CI runs. `make help` explains the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Redis and busybox for the tests, where the machine has none: see tests/fetch-programs.sh.
+PROGRAMS := .cache/programs
+export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check format bench package lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
+		awk -F '\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+
+up: $(VENV)/local ## Bring up a local cluster (AWS endpoint, ECS, six Redis servers) and show it
+	@$(BIN)/redis-fargate local up
+
+down: $(VENV)/local ## Stop the local cluster and remove everything it left
+	@$(BIN)/redis-fargate local down
+
+test: $(VENV)/dev $(PROGRAMS)/ready ## Run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev ## Format, types, lint, imports between rooms, shell scripts: what CI checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck node/*.sh tests/*.sh .ci/run
+
+format: $(VENV)/dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev $(PROGRAMS)/ready ## Measure, side by side with redis-cli, and print the figures
+	$(BIN)/python -m benchmarks
+
+package: $(VENV)/local ## Build the controller's Lambda package, dist/controller.zip
+	@$(BIN)/python -m redis_fargate.local.package dist/controller.zip
+
+lock: $(VENV)/dev ## Pin the newest versions of all dependencies, with their hashes
+	$(BIN)/pip-compile $(LOCK) --extra local -o requirements/local.txt pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+
+LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --build-deps-for editable \
+	--no-header --no-emit-options --no-emit-index-url --no-emit-find-links --annotation-style line
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .cache dist build
+
+# One environment; `dev` holds all that `local` does, in the same versions.
+$(VENV)/local $(VENV)/dev: $(VENV)/%: requirements/%.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned dependencies ($*) into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(PROGRAMS)/ready: tests/fetch-programs.sh
+	@sh tests/fetch-programs.sh $(PROGRAMS)

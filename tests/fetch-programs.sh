@@ -1,0 +1,51 @@
+#!/bin/sh
+# The programs that the tests want beside the Python packages: Redis 7 (server and
+# client) for the test matrix, and busybox, whose shell runs the node's scripts too.
+# Those that the machine lacks come from Debian's packages, unpacked into a folder of
+# the project: nothing is installed, and root is not needed.
+# Usage: fetch-programs.sh FOLDER
+set -eu
+mkdir -p "$1/bin"
+target=$(cd "$1" && pwd)
+PATH=${PATH#"$target/bin:"}
+
+packages=
+command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
+    packages="redis-server redis-tools"
+command -v busybox >/dev/null || packages="$packages busybox-static"
+if [ -z "$packages" ]; then
+    touch "$target/ready"
+    exit 0
+fi
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    echo "Install redis-server, redis-cli (7.x) and busybox: the tests need them, and there" \
+        "are no Debian packages here to take them from." >&2
+    exit 1
+fi
+
+echo "Unpacking Debian's $packages into $target ..."
+mkdir -p "$target/lists/partial" "$target/archives/partial"
+fetch() {
+    apt-get -qq -o Dir::State::Lists="$target/lists" -o Dir::Cache="$target" \
+        -o Dir::Cache::Archives="$target/archives" -o Debug::NoLocking=1 \
+        -o APT::Sandbox::User=root "$@"
+}
+fetch update
+# shellcheck disable=SC2086 # the names are words
+fetch install --yes --no-install-recommends --download-only $packages
+for package in "$target"/archives/*.deb; do
+    dpkg-deb --extract "$package" "$target/root"
+done
+
+libraries=$(find "$target/root" -name '*.so.*' -exec dirname {} + | sort -u | tr '\n' ':')
+for program in redis-server redis-cli busybox; do
+    path=$(find "$target/root" -path "*bin/$program" ! -type d | head -n 1)
+    [ -n "$path" ] || continue
+    cat >"$target/bin/$program" <<WRAPPER
+#!/bin/sh
+LD_LIBRARY_PATH='$libraries' exec '$path' "\$@"
+WRAPPER
+    chmod +x "$target/bin/$program"
+done
+rm -rf "$target/lists" "$target/archives" "$target"/*.bin
+touch "$target/ready"
