@@ -62,18 +62,18 @@ def translated(service: str, resource: str) -> Iterator[None]:
 
     """
     # Here, as everything of boto is, so that a run that asks AWS nothing does not wait for it.
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+    from botocore import exceptions as boto  # noqa: PLC0415
 
     try:
         yield
-    except ClientError as error:
+    except boto.ClientError as error:
         raise _translation(error, service, resource) from error
-    except HTTPClientError as error:
+    except (boto.ConnectionError, boto.HTTPClientError) as error:
         raise AwsUnavailable(
             f"No answer from the endpoint for {service}, asked about {resource}: {error}. Check "
             "the network path (in a VPC: NAT or an interface endpoint, and the security groups)."
         ) from error
-    except BotoCoreError as error:
+    except boto.BotoCoreError as error:
         # No region, no credentials, a value that cannot be one of a parameter.
         raise AwsRefused(f"{service} could not be asked about {resource}: {error}") from error
 
