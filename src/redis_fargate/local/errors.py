@@ -1,4 +1,9 @@
-"""What the local cloud refuses, and what its ports raise (see ``topology.errors`` for the tree)."""
+"""What the local cloud refuses.
+
+LocalCloudError (a PermanentError)
+├── CannotStartContainer     the task stops before it runs, with ECS' words for the reason
+└── InvalidSubnet            a service names a subnet that does not exist
+"""
 
 from redis_fargate.topology.errors import PermanentError
 
@@ -7,13 +12,9 @@ class LocalCloudError(PermanentError):
     """The local cloud cannot do what was asked of it."""
 
 
-class CannotStartContainer(LocalCloudError):  # noqa: N818 - ECS' own word for it
-    """A container was not started; the message is in ECS' words (``CannotPullContainerError: …``)."""
+class CannotStartContainer(LocalCloudError):  # noqa: N818 - ECS calls its own errors so
+    """A container cannot be started; the message becomes the task's ``stoppedReason``."""
 
 
-class InvalidSubnet(LocalCloudError):  # noqa: N818 - AWS' own word for it
-    """There is no such subnet; the message names it."""
-
-
-class NoAddress(LocalCloudError):  # noqa: N818 - reads as the condition that it is
-    """No loopback address is to be had for a task; the message says what to do."""
+class InvalidSubnet(LocalCloudError):  # noqa: N818 - EC2 calls its own errors so
+    """A subnet does not exist; the message names it."""
