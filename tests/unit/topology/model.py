@@ -91,7 +91,10 @@ class Server:
         """Take a ping from another: who it is, and which slots it claims."""
         if other.id in self.banned:
             return
-        believed = self.table.setdefault(other.id, other.introduce())
+        believed = self.table.get(other.id)
+        self.current_epoch = max(self.current_epoch, other.current_epoch)
+        if believed == other.introduce():
+            return
         claimed = other.slots if other.role is Role.MASTER else ()
         for rival in self.table.values():
             if rival.id != other.id:
@@ -105,8 +108,6 @@ class Server:
             claimed = subtract(claimed, self.slots)
         self.table[other.id] = other.introduce()
         self.table[other.id].slots = claimed
-        self.table[other.id].failed = believed.failed = False
-        self.current_epoch = max(self.current_epoch, other.current_epoch)
 
 
 class Model:
@@ -120,7 +121,6 @@ class Model:
         self.forming: Forming | None = None
         self.now_s = 1000.0
         self.born = 0
-        self.log: list[str] = []
         for zone in zones:
             self.start(zone, started_at_s)
 
@@ -290,7 +290,6 @@ class Model:
                 yield "step", step
 
     def do(self, name: str, what: object) -> None:
-        self.log.append(f"{name} {what}")
         getattr(self, f"_do_{name}")(what)
 
     def _do_config(self, what: tuple[str, str, str]) -> None:

@@ -75,7 +75,7 @@ def test_every_prefix_is_finished(zones, spec, gossip):
             assert_formed(model, spec)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     fleets_and_specs(),
     st.lists(
