@@ -151,7 +151,10 @@ class Fleet:
         """Run the cluster client; its output, and an AssertionError with it if it fails."""
         done = subprocess.run(
             [self.program.cli, *arguments],
-            capture_output=True, text=True, timeout=timeout_s, check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
         assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}\n{done.stderr}"
         return done.stdout
