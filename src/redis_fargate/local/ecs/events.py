@@ -47,7 +47,10 @@ class Events:
 
     def task_changed(self, task: Task) -> None:
         """Publish a task's new state."""
-        self._publish("ECS Task State Change", [task.arn], task_shape(task))
+        detail = task_shape(task)
+        for attachment in detail["attachments"]:
+            attachment["type"] = "eni"  # so in events alone
+        self._publish("ECS Task State Change", [task.arn], detail)
 
     def service_action(self, service: Service, action: ServiceAction) -> None:
         """Publish what became of a service."""

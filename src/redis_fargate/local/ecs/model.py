@@ -233,6 +233,9 @@ class Task:
     tags: dict[str, str]
     overrides: Json
     execute_command: bool
+    registry_arn: str | None
+    """The Cloud Map service that the task is registered with."""
+    registered: bool = False
     address: str | None = None
     attachment_status: str = "PRECREATED"
     status: Status = Status.PROVISIONING
