@@ -1,5 +1,6 @@
 """What AWS may answer, in the words of our error tree."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ _TEMPORARY = frozenset({
     "ThrottlingException", "TooManyRequestsException", "TransactionConflictException",
     "TransactionInProgressException",
 })  # fmt: skip
+_DENIED_ACTION = re.compile(r"not authorized to perform: (\w+:\w+)")
 _SERVER_ERRORS = 500
 _TOO_MANY_REQUESTS = 429
 
@@ -86,6 +88,9 @@ def _translation(
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     action = f"{service}:{error.operation_name}"
     if code in _DENIED:
+        # Not always the operation's name: a transaction needs the actions of its parts.
+        denied = _DENIED_ACTION.search(said)
+        action = denied[1] if denied else action
         return AccessDenied(
             f"AWS denied {action} on {resource}. Allow the action {action} on it in the policy of "
             f"the role that this runs with. AWS said: {said}"

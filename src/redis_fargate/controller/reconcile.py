@@ -116,7 +116,8 @@ class _Run:
         if isinstance(lease, Held):
             return self.result(
                 Outcome.BUSY,
-                f"Another run ({lease.owner}) is at work on this cluster, and was told to look "
+                f"Another run ({lease.owner}) is at work on this cluster for up to "
+                f"{max(0.0, lease.expires_at_s - time.time()):.0f} s more, and was told to look "
                 "again before it ends.",
             )
         held = True

@@ -60,6 +60,14 @@ def test_a_denial_says_what_to_allow_on_what():
     assert said in message
 
 
+def test_a_denial_names_the_action_that_aws_names():
+    said = "User: x is not authorized to perform: dynamodb:ConditionCheckItem on resource: arn:y"
+    denied = client_error("AccessDeniedException", said)
+    with pytest.raises(AccessDenied, match=r"^AWS denied dynamodb:ConditionCheckItem on table t\."):  # noqa: SIM117
+        with translated("dynamodb", "table t"):
+            raise denied
+
+
 def test_an_unreachable_endpoint_is_named():
     with pytest.raises(AwsUnavailable, match=URL), translated("ecs", "cluster redis"):
         raise EndpointConnectionError(endpoint_url=URL)
