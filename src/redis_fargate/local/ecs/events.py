@@ -1,4 +1,4 @@
-"""The events of ECS in EventBridge's envelope (AWS-FACTS.md, "Events"), and their delivery."""
+"""The events of ECS in EventBridge's envelope (ECS developer guide, "Events"), and their delivery."""
 
 import asyncio
 import logging

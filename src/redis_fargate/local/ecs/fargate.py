@@ -5,7 +5,7 @@ import re
 from redis_fargate.local.ecs.errors import client_error
 from redis_fargate.local.ecs.model import Json
 
-# Sources: AWS-FACTS.md, "Sizes" and "Container health check".
+# Sources: ECS developer guide, "Task size", and the API reference's HealthCheck.
 _GIB = 1024
 MEMORY_MIB = {
     256: (512, 1 * _GIB, 2 * _GIB),
@@ -41,7 +41,7 @@ def units(text: str, what: str) -> int:
     """
     amount = _AMOUNT.fullmatch(text)
     unit = {"cpu": "vcpu", "memory": "gb"}[what]
-    if amount is None or amount[2] and amount[2].lower() != unit:
+    if amount is None or (amount[2] and amount[2].lower() != unit):
         raise client_error(f"Invalid '{what}' setting for task: {text!r}.")
     number = float(amount[1])
     return int(number * _GIB) if amount[2] else int(number)

@@ -262,7 +262,7 @@ class Lifecycle:
         return ""
 
     def _attributes(self, task: Task) -> Mapping[str, str]:
-        """Make what ECS writes into Cloud Map (AWS-FACTS.md, "Cloud Map")."""
+        """Make what ECS writes into Cloud Map for the task."""
         service = task.service
         return {
             "AWS_INSTANCE_IPV4": task.address or "",

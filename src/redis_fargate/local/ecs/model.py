@@ -129,6 +129,8 @@ class Placement:
     strategy: tuple[Json, ...]
     """The capacity provider strategy; empty with a launch type."""
     platform_version: str
+    requested_platform: str
+    """The version that was asked for, ``LATEST`` too: so services show it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -176,6 +178,7 @@ class Service:
     """What CreateService or UpdateService said, and DescribeServices echoes."""
     created_at: datetime
     tags: dict[str, str]
+    client_token: str | None
     status: ServiceStatus = ServiceStatus.ACTIVE
     deployments: list[Deployment] = field(default_factory=list)
     history: list[Deployment] = field(default_factory=list)

@@ -64,6 +64,7 @@ async def read_placement(
         launch_type=None if strategy else "FARGATE",
         strategy=tuple({"weight": 0, "base": 0, **item} for item in strategy),
         platform_version=platform,
+        requested_platform=request.get("platformVersion", "LATEST"),
     )
 
 

@@ -124,7 +124,7 @@ def service_shape(service: Service, store: Store, arns: Arns, include: Iterable[
             "pendingCount": pending,
             "launchType": placement.launch_type,
             "capacityProviderStrategy": list(placement.strategy) or None,
-            "platformVersion": placement.platform_version,
+            "platformVersion": placement.requested_platform,
             "platformFamily": "Linux",
             "taskDefinition": first.definition.arn,
             "networkConfiguration": placement.network,

@@ -40,8 +40,8 @@ class Store:
     tasks: dict[str, Task] = field(default_factory=dict)
     """By id."""
     account_settings: dict[str, str] = field(default_factory=dict)
-    answered: dict[str, Json] = field(default_factory=dict)
-    """What was answered to requests with a ``clientToken``, by operation and token."""
+    run_requests: dict[str, tuple[Json, list[Task]]] = field(default_factory=dict)
+    """RunTask's requests with a ``clientToken``, and the tasks that they started."""
 
     def cluster(self, reference: str | None) -> Cluster:
         """Find an active cluster by name or ARN.
