@@ -3,7 +3,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from redis_fargate.aws.clients import Clients
 from redis_fargate.aws.errors import AwsRefused, LeaseLost, MarkerChanged
 from redis_fargate.aws.state import HISTORY_S, Held, Lease, StateTable
 from redis_fargate.topology.view import Forming, Marker
@@ -57,7 +56,7 @@ def test_a_new_holder_starts_clean(state):
     assert state.release(second, even_if_dirty=False)
 
 
-def test_many_runs_at_once_never_share_the_lease_nor_lose_an_event(state, table_name):
+def test_many_runs_at_once_never_share_the_lease_nor_lose_an_event(clients, table_name):
     """Each run is one event; whoever holds the lease after it was asked for has seen it."""
     runs, threads = 120, 16
     holding = threading.Lock()
@@ -68,7 +67,7 @@ def test_many_runs_at_once_never_share_the_lease_nor_lose_an_event(state, table_
     numbers: list[int] = []
 
     def worker(number):
-        table = StateTable(Clients(), table_name)
+        table = StateTable(clients, table_name)
         while True:
             with taking:
                 event = next(events, None)
@@ -135,12 +134,12 @@ def test_who_lost_the_lease_writes_no_marker(state, clock, released):
     assert state.marker() == (Marker.ABSENT, None)
 
 
-def test_the_marker_is_written_while_others_mark_the_lease(state, table_name):
+def test_the_marker_is_written_while_others_mark_the_lease(state, clients, table_name):
     lease = state.acquire("a", 600)
     stop = threading.Event()
 
     def knock():
-        table = StateTable(Clients(), table_name, clock=state._clock)
+        table = StateTable(clients, table_name, clock=state._clock)
         while not stop.is_set():
             assert isinstance(table.acquire("b", 60), Held)
 
