@@ -1,16 +1,21 @@
 """Others' judgement of a cluster: the cluster client's, and a Redis Cluster client's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from redis.cluster import RedisCluster
+
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.view import Member, Role
 from servers import PORT, Fleet, Server
 
 KEYS = 10_000
+SETTINGS = {"cluster-node-timeout": "15000", "repl-diskless-sync-delay": "5"}
+"""What the servers are started with, and must have afterwards."""
 
 
-def assert_as_wanted(members: Sequence[Member], spec: Spec) -> None:
+def assert_as_wanted(
+    members: Sequence[Member], spec: Spec, settings: Mapping[str, str] = SETTINGS
+) -> None:
     nodes = [member.node for member in members]
     assert all(nodes), [member.detail for member in members]
     masters = [node for node in nodes if node.role is Role.MASTER]
@@ -26,7 +31,7 @@ def assert_as_wanted(members: Sequence[Member], spec: Spec) -> None:
         assert node.cluster_ok
         assert len(node.peers) == spec.task_count - 1
         assert node.replication.link_up is not False
-        assert node.settings == {"cluster-node-timeout": "15000", "repl-diskless-sync-delay": "5"}
+        assert node.settings == settings
 
 
 def assert_others_agree(fleet: Fleet, server: Server, password: str | None = None) -> None:

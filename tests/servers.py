@@ -37,7 +37,7 @@ def redis_70() -> Program:
             "redis-server and redis-cli are not on PATH: install Debian's packages redis-server "
             "and redis-tools (apt-get install redis-server redis-tools). These tests need them."
         )
-    return Program("redis", server, cli)
+    return Program("redis-7.0", server, cli)
 
 
 def _wheel(package: str, path: str) -> str:

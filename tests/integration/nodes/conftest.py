@@ -15,6 +15,13 @@ def _program(name: str) -> Program:
         pytest.fail(str(error))
 
 
+@pytest.fixture(params=PROGRAMS, scope="module")
+def module_fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Servers that the tests of a module share, and leave as they were."""
+    with servers.fleet(_program(request.param)) as started:
+        yield started
+
+
 @pytest.fixture(params=PROGRAMS)
 def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     """Servers of one version after the other."""
