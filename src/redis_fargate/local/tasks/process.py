@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +46,6 @@ class ProcessRuntime:
         programs = await find_programs(launch.image)
         secrets = await asyncio.to_thread(resolve_secrets, self._clients, launch.secrets)
         writer = await self._logs.open(launch.log) if launch.log else None
-        await asyncio.to_thread(launch.directory.mkdir, mode=0o700, parents=True, exist_ok=True)
         environment = self._environment(launch, programs) | secrets
         try:
             process = await _start_process(
@@ -56,7 +54,6 @@ class ProcessRuntime:
         except CannotStartContainer:
             if writer is not None:
                 writer.close()
-            await asyncio.to_thread(shutil.rmtree, launch.directory, ignore_errors=True)
             raise
         self._watch_over(f"+{process.pid}")
         container = ProcessContainer(launch, process, environment, on_health, writer)
@@ -95,17 +92,13 @@ class ProcessRuntime:
     def _environment(self, launch: Launch, programs: Programs) -> dict[str, str]:
         """Compose the variables that the container finds, secrets aside.
 
-        What the task definition says overrides what Fargate gives; the address, the directory and
-        the programs are this machine's and override the task definition.
+        The address, the directory and the programs are this machine's; they override what the task
+        definition says for a container.
         """
         client = programs.client or _ping_client(launch.directory)
         return {
             "PATH": _PATH,
             "HOME": str(launch.directory),
-            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
-            "AWS_REGION": self._clients.region,
-            "AWS_DEFAULT_REGION": self._clients.region,
-            "ECS_CONTAINER_METADATA_URI_V4": f"{self._clients.url}/v4/{launch.task_id}-0000000000",
             **launch.environment,
             "REDIS_ADDRESS": launch.address,
             "REDIS_DATA_DIR": str(launch.directory),
@@ -179,7 +172,6 @@ class ProcessContainer:
             task.cancel()
         if self._writer is not None:
             self._writer.close()
-        await asyncio.to_thread(shutil.rmtree, self._launch.directory, ignore_errors=True)
         return code if code >= 0 else 128 - code
 
     async def _read(self) -> None:
