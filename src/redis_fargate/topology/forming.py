@@ -49,7 +49,7 @@ def waiting(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[str, ...]:
     """What has to come before the cluster can be formed; a sentence each."""
     if fleet.adoptable:
         return ()
-    return tuple(_missing_tasks(fleet, spec, policy)) or tuple(_unfinished_losses(fleet))
+    return (*_unfinished_losses(fleet), *_missing_tasks(fleet, spec, policy))
 
 
 def steps(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:

@@ -123,7 +123,7 @@ def _flaws(
     for live in fleet.running:
         if live.node.role is Role.REPLICA and not live.node.replication.link_up:
             yield f"The replica in task {live.task.id} has no link to its master."
-        elif not live.node.cluster_ok:
+        elif live.node.peers and not live.node.cluster_ok:
             yield f"The node in task {live.task.id} says that the cluster is down."
     if len(shards) != spec.master_count:
         yield f"{_number(len(shards), 'master')} serve slots: {spec.master_count} wanted."

@@ -33,10 +33,15 @@ def steps(fleet: Fleet) -> tuple[Step, ...]:
             AwaitAgreement(together, "A replica has to know its master, and its slots.", Phase.JOIN)
         )
     result.extend(replications)
-    # In a cluster that says fail, nobody would say ok for having joined.
-    if awaited and all(live.node.cluster_ok for live in residents):
+    if awaited and _whole(fleet, residents):
         result.append(AwaitHealthy(awaited, "A replica counts when it has its data.", Phase.JOIN))
     return tuple(result)
+
+
+def _whole(fleet: Fleet, residents: Sequence[Live]) -> bool:
+    """Whether a node that joins can come to say ok: it does not while a shard is lost."""
+    lost = any(entry.slots and not entry.listed for entry in fleet.entries)
+    return not lost and all(live.node.cluster_ok for live in residents)
 
 
 def _sides(fleet: Fleet) -> tuple[tuple[Live, ...], tuple[Live, ...]]:

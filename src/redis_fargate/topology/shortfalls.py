@@ -59,7 +59,7 @@ def _masters(fleet: Fleet, spec: Spec) -> Iterator[str]:
 def _unwell(fleet: Fleet) -> Iterator[str]:
     for live in fleet.running:
         node = live.node
-        if not node.cluster_ok:
+        if node.peers and not node.cluster_ok:
             yield f"{live} says that the cluster is down."
         elif node.role is Role.REPLICA and not node.replication.link_up:
             yield f"{live} has no link to its master yet."

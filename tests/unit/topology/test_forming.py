@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,15 @@ from model import Controller, Killed, Model, assert_formed
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import count
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import AddSlots, BeginForming, ChangeSettings, FinishForming
-from redis_fargate.topology.view import Marker, Role
+from redis_fargate.topology.steps import (
+    AddSlots,
+    BeginForming,
+    ChangeSettings,
+    FinishForming,
+    Meet,
+    Replicate,
+)
+from redis_fargate.topology.view import Marker, Role, Trouble
 
 fleets = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=12)
 
@@ -75,7 +84,7 @@ def test_every_prefix_is_finished(zones, spec, gossip):
             assert_formed(model, spec)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     fleets_and_specs(),
     st.lists(
@@ -90,34 +99,59 @@ def test_interrupted_again_and_again_amid_losses(fleet_and_spec, history, chance
     zones, spec = fleet_and_spec
     model = Model(zones)
     for until, event in history:
-        try:
+        with suppress(Killed):
             Controller(model, spec, chance).run(until=until)
-        except Killed:
-            pass
         if model.marker is Marker.FORMED:
             break
         if chance.random() < 0.5:
             model.gossip()
-        victims = list(model.tasks) if event == "all" else [chance.choice(list(model.tasks))]
-        for victim in victims if event in ("kill", "replace", "all") else ():
-            model.kill(victim, noticed=noticed)
-        if event in ("kill", "start", "replace", "all"):
-            for _ in victims:
-                model.start(chance.choice("abc"))
+        _befall(model, event, chance, noticed=noticed)
     controller = Controller(model, spec)
     for _ in range(12):
-        made = controller.run()
-        model.tick()
-        if model.marker is Marker.FORMED and not controller.plan().steps and made.steps == ():
+        controller.settle()
+        if model.marker is Marker.FORMED:
             break
-        if made.waiting and model.marker is not Marker.FORMED:
-            model.now_s += 1000
-            while len(model.tasks) < spec.master_count:
-                model.start("a")
-            if not made.refusals and "can be masters" in made.waiting[0]:
-                model.start("b")
+        # Nothing comes by itself any more: the patience ends, or ECS brings another task.
+        model.now_s += 1000
+        model.start("b")
     assert_formed(model, spec)
     assert not controller.plan().refusals
+
+
+def _befall(model, event, chance, *, noticed):
+    victims = list(model.tasks) if event == "all" else [chance.choice(list(model.tasks))]
+    if event in ("kill", "replace", "all"):
+        for victim in victims:
+            model.kill(victim, noticed=noticed)
+    if event in ("start", "replace", "all"):
+        for _ in victims:
+            model.start(chance.choice("abc"))
+    if not model.tasks:
+        model.start("a")
+
+
+@pytest.mark.parametrize(
+    ("zones", "spec"),
+    [("abcabc", Spec(3, 3)), ("abc", Spec(1, 2)), ("abab", Spec(2, 2)), ("abc", Spec(3, 0))],
+    ids=["3+3", "1+2", "2+2", "3+0"],
+)
+def test_any_task_is_lost_at_any_moment(zones, spec):
+    """Also before its replacement comes: what is left is formed as far as it goes."""
+    whole = Controller(Model(list(zones)), spec)
+    whole.run()
+    for killed_after in range(whole.commands):
+        for victim in range(len(zones)):
+            model = Model(list(zones))
+            with pytest.raises(Killed):
+                Controller(model, spec, random.Random(victim)).run(until=killed_after)
+            lost = f"t{victim + 1:03}"
+            zone = model.tasks[lost].zone
+            model.kill(lost)
+            if (killed_after + victim) % 2:
+                Controller(model, spec).settle()
+            model.start(zone)
+            assert Controller(model, spec).settle() == Plan()
+            assert_formed(model, spec)
 
 
 def test_the_shape_of_a_forming():
@@ -217,3 +251,49 @@ def test_slots_that_nodes_have_stay_with_them():
     controller.run()
     assert owner.slots == slots
     assert_formed(model, Spec(3, 3))
+
+
+def _until_replicated(model, spec):
+    made = Controller(model, spec).plan()
+    waves = list(made.waves())
+    last = next(i for i, wave in enumerate(waves) if isinstance(wave[0], Replicate))
+    Controller(model, spec).execute(Plan(steps=tuple(s for w in waves[: last + 1] for s in w)))
+
+
+def test_a_master_that_is_stopping_amid_forming_is_awaited():
+    model = Model(list("abcabc"))
+    _until_replicated(model, Spec(3, 3))
+    model.tasks["t001"] = replace(model.tasks["t001"], running=False)
+    controller = Controller(model, Spec(3, 3))
+    assert "t001 (10.0.0.2:6379) is stopping and serves slots" in controller.plan().waiting[0]
+    model.troubles["t001"] = Trouble.UNREACHABLE
+    assert "of task t001 is stopping and owned slots" in controller.plan().waiting[0]
+    model.troubles.clear()
+    model.kill("t001")
+    model.start("a")
+    assert controller.settle() == Plan()
+    assert_formed(model, Spec(3, 3))
+
+
+def test_a_replica_with_data_of_a_lost_master_is_awaited():
+    model = Model(list("abcabc"))
+    _until_replicated(model, Spec(3, 3))
+    for server in model.servers.values():
+        server.keys, server.linked, server.synced = 5, True, True
+    model.kill("t001")
+    model.start("a")
+    controller = Controller(model, Spec(3, 3))
+    assert "has the data of" in controller.plan().waiting[0]
+    assert controller.settle() == Plan()
+    assert_formed(model, Spec(3, 3))
+    assert sum(server.keys > 0 for server in model.servers.values()) == 6
+
+
+def test_a_large_cluster_meets_as_a_star_with_its_timeouts_untouched():
+    made = Controller(Model(list("abc") * 60), Spec(90, 90)).plan()
+    meets = [step for step in made.steps if isinstance(step, Meet)]
+    assert [len(step.peers) for step in meets] == [179]
+    changed = {
+        name for step in made.steps if isinstance(step, ChangeSettings) for name, _ in step.settings
+    }
+    assert changed == {"repl-diskless-sync-delay"}
