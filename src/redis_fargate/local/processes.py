@@ -27,30 +27,29 @@ def is_alive(pid: int, ticks: int) -> bool:
     return start_ticks(pid) == ticks
 
 
-def working_in(directory: Path) -> list[int]:
-    """Find our user's processes whose working directory or TMPDIR is inside a directory."""
-    inside = os.fsencode(directory)
+def of_directory(directory: Path) -> list[int]:
+    """Find our user's processes whose environment names a directory as where they work.
+
+    That is what tasks and Lambda workers have in common. A working directory would not do: the
+    shell of somebody who looks at the files has that too.
+    """
     return [
         int(entry.name)
         for entry in _PROC.iterdir()
         if entry.name.isdigit()
         and int(entry.name) != os.getpid()
-        and _is_inside(entry, inside)
+        and _works_for(entry, os.fsencode(directory))
         and start_ticks(int(entry.name)) is not None
     ]
 
 
-def _is_inside(process: Path, directory: bytes) -> bool:
+def _works_for(process: Path, directory: bytes) -> bool:
     try:
-        cwd = os.fsencode(process.joinpath("cwd").readlink())
         environment = process.joinpath("environ").read_bytes().split(b"\0")
     except OSError:  # it has ended, or is somebody else's
         return False
-    return (
-        cwd == directory
-        or cwd.startswith(directory + b"/")
-        or b"TMPDIR=" + directory + b"/tmp" in environment
-    )
+    places = (b"TMPDIR=" + directory + b"/", b"REDIS_DATA_DIR=" + directory + b"/")
+    return any(variable.startswith(places) for variable in environment)
 
 
 def wait_until_gone(pid: int, ticks: int, timeout_s: float) -> bool:

@@ -1,0 +1,18 @@
+"""The edge: where errors become sentences and exit codes."""
+
+import sys
+
+from redis_fargate.cli.app import app
+from redis_fargate.cli.exitcodes import ExitCode, of_error
+from redis_fargate.topology.errors import RedisFargateError
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    try:
+        app(prog_name="redis-fargate")
+    except RedisFargateError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(of_error(error))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
