@@ -1,6 +1,7 @@
 """``redis-fargate local logs``."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,15 +58,15 @@ def logs(
     """  # noqa: D301 - click's sign for lines that are not to be joined
     with local_cloud() as cloud:
         requests = list(_requests(cloud, source))
-        seen: set[str] = set()
+        seen: Counter[LogLine] = Counter()
         since_ms = 0
         while True:
-            lines = sorted(
-                (line for request in requests for line in _new(cloud, request, since_ms, seen)),
-                key=lambda line: line.at_ms,
-            )
+            read = Counter(line for request in requests for line in _read(cloud, request, since_ms))
+            lines = sorted((read - seen).elements(), key=lambda line: line.at_ms)
             for line in lines:
                 _print(line, as_json=as_json)
+            # No more than what the next look can find again.
+            seen = read
             if not follow:
                 return
             if lines:
@@ -102,11 +103,8 @@ def _task_id(cloud: LocalCloud, group: str, named: str) -> str:
         return id_of(found[0])
 
 
-def _new(
-    cloud: LocalCloud,
-    request: "FilterLogEventsRequestPaginateTypeDef",
-    since_ms: int,
-    seen: set[str],
+def _read(
+    cloud: LocalCloud, request: "FilterLogEventsRequestPaginateTypeDef", since_ms: int
 ) -> Iterator[LogLine]:
     group = request["logGroupName"]
     with translated("logs", f"log group {group}"):
@@ -115,9 +113,7 @@ def _new(
         )
         for page in pages:
             for event in page["events"]:
-                if event["eventId"] not in seen:
-                    seen.add(event["eventId"])
-                    yield LogLine(event["timestamp"], _source(group, event), event["message"])
+                yield LogLine(event["timestamp"], _source(group, event), event["message"])
 
 
 def _source(group: str, event: Any) -> str:  # noqa: ANN401 - boto's

@@ -90,7 +90,7 @@ def progress() -> Iterator[Progress]:
     from rich.console import Console  # noqa: PLC0415 - slow, and needed on a terminal only
 
     with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(text)
+        yield lambda text: status.update(text)  # noqa: PLW0108 - it takes more than a text
 
 
 class _Lines:

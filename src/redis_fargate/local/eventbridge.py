@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from redis_fargate.local.clients import Clients
+from redis_fargate.local.invoking import Invocations
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import TargetOutputTypeDef
@@ -43,6 +44,7 @@ class EventBridge:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._invocations = Invocations(clients.url)
         self._queue: asyncio.Queue[Event] = asyncio.Queue(_LONGEST_QUEUE)
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +56,7 @@ class EventBridge:
 
     async def close(self, timeout_s: float = 5) -> None:
         """Deliver what waits, for so long at most; publish nothing afterwards."""
+        self._invocations.close()
         if self._task is None:
             return
         try:
@@ -126,9 +129,7 @@ class EventBridge:
         except ValueError as error:
             _logger.warning("Rule %s, target %s: %s", rule.name, target["Id"], error)
             return
-        self._clients.functions.invoke(
-            FunctionName=target["Arn"], InvocationType="Event", Payload=payload
-        )
+        self._invocations.submit(target["Arn"], payload)
         _logger.info("Rule %s: %s invokes %s.", rule.name, _title(event), target["Arn"])
 
 
