@@ -87,7 +87,8 @@ def launched(state: StateDir, port: int) -> Iterator[Launched]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=state.root,
-                env={**os.environ, "TMPDIR": str(state.tmp)},
+                # The endpoint's own LOG_LEVEL reaches its Lambda workers, and would silence them.
+                env={**os.environ, "TMPDIR": str(state.tmp), "POWERTOOLS_LOG_LEVEL": "INFO"},
                 pass_fds=[theirs.fileno()],
                 # Ctrl-C is meant for us: we tell it.
                 start_new_session=True,
