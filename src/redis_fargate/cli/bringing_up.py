@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -26,13 +28,14 @@ from redis_fargate.local.errors import (
     UnknownServer,
 )
 from redis_fargate.local.launching import Launched, launched, stop
-from redis_fargate.local.options import Options
+from redis_fargate.local.options import DEFAULT_SERVER, Options
 from redis_fargate.local.package import build
 from redis_fargate.local.provision import provision
 from redis_fargate.local.statedir import Record, StateDir
 from redis_fargate.local.tasks.servers import find_programs
 
 _SLOW_CLIENTS = ("ec2", "dynamodb", "iam", "lambda", "events", "ecs", "servicediscovery", "logs")
+_IMAGE = re.compile(r"(.+/)?(redis|valkey)(:[^/]+)?")
 _PULL = "CannotPullContainerError: "
 
 
@@ -53,8 +56,8 @@ def brought_up(options: Options, tell: Progress) -> Iterator[tuple[LocalCloud, R
     state.create()
     with state.locked():
         _refuse_a_second(state)
-        _check_port(options.port)
         try:
+            _check_port(options.port)
             with launched(state, options.port) as process:
                 record = _record(process, options)
                 state.write(record)
@@ -129,6 +132,12 @@ def _checked_server(server: str) -> str:
         UnknownServer: there is no such program, or it is no Redis or Valkey server.
 
     """
+    if not _IMAGE.fullmatch(server) and shutil.which(server) is None:
+        raise UnknownServer(
+            f"--server {server}: there is no such program on this machine, and it is no image of "
+            f"Redis or Valkey. Name one, or leave it at {DEFAULT_SERVER}, which needs nothing "
+            "installed."
+        )
     try:
         asyncio.run(find_programs(server))
     except CannotStartContainer as error:
