@@ -9,7 +9,6 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,19 +54,17 @@ class EventBridge:
         await self._queue.put(event)
 
     async def close(self, timeout_s: float = 5) -> None:
-        """Deliver what waits, for so long at most; publish nothing afterwards."""
+        """Find the targets of what waits, for so long at most, and forget invocations that wait."""
+        if self._task is not None:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._queue.join()
+            except TimeoutError:
+                _logger.warning("%d events were not delivered in time.", self._queue.qsize())
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
         self._invocations.close()
-        if self._task is None:
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._queue.join()
-        except TimeoutError:
-            _logger.warning("%d events were not delivered in time.", self._queue.qsize())
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
 
     async def _deliver_all(self) -> None:
         while True:

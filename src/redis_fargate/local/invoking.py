@@ -36,6 +36,7 @@ class Invocations:
         """Forget what waits; what is under way ends with the endpoint."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._clients.close()
 
     def _invoke(self, function: str, payload: bytes) -> None:
         for attempt in range(_ATTEMPTS):
