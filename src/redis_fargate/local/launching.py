@@ -115,7 +115,7 @@ def stop(pid: int, ticks: int, state: StateDir) -> None:
             processes.wait_until_gone(pid, ticks, _STOP_TIMEOUT_S)
     # If it was killed, now or earlier, its Lambda workers and tasks may live.
     deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while (left := processes.of_directory(state.root)) and time.monotonic() < deadline:
+    while (left := processes.of_directory(state.tmp, state.tasks)) and time.monotonic() < deadline:
         processes.kill(left)
         time.sleep(0.01)
 
