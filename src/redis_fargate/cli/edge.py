@@ -1,6 +1,8 @@
 """The edge: where errors become sentences and exit codes."""
 
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 
 from redis_fargate.cli.exitcodes import ExitCode, of_error
 from redis_fargate.topology.errors import RedisFargateError
@@ -8,13 +10,25 @@ from redis_fargate.topology.errors import RedisFargateError
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
+    # A log may hold what the terminal's encoding cannot show.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Within reach of the handler below: Ctrl-C may come this early.
         from redis_fargate.cli.app import app  # noqa: PLC0415
 
         app(prog_name="redis-fargate")
     except RedisFargateError as error:
-        sys.stderr.write(f"Error: {error}\n")
+        _say(str(error))
         sys.exit(of_error(error))
+    except OSError as error:
+        # A full disk, no file descriptors left: nothing that a command could know about.
+        _say(f"{error.strerror}: {error.filename}." if error.filename else f"{error}.")
+        sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+def _say(problem: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"Error: {problem}\n")

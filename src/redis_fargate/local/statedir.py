@@ -30,7 +30,12 @@ _OURS = frozenset({"cloud.json", "lock", "gateway.log", "controller.zip", "tasks
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A local cloud that was started."""
+    """A local cloud that was started.
+
+    Raises:
+        ValueError: it names no process.
+
+    """
 
     pid: int
     started_ticks: int
@@ -39,6 +44,12 @@ class Record:
     cluster_name: str
     options: Mapping[str, Any]
     """What ``up`` was given, to show."""
+
+    def __post_init__(self) -> None:
+        # Anybody may have edited the file, and what it names is sent signals.
+        numbers = (self.pid, self.started_ticks, self.port)
+        if not all(type(number) is int and number >= 0 for number in numbers) or not self.pid:
+            raise ValueError(f"{self} is no process")
 
     @property
     def endpoint(self) -> str:
@@ -155,9 +166,9 @@ class StateDir:
             StateDirUnusable: no permission, or it holds files that are not ours.
 
         """
-        if not self.root.exists():
-            return
         with self._explained("remove"):
+            if not self.root.exists():
+                return
             self._check_that_it_is_ours()
             try:
                 shutil.rmtree(self.root)
