@@ -41,11 +41,12 @@ package: $(VENV)/local ## Build the controller's Lambda package, dist/controller
 	@$(BIN)/python -m redis_fargate.local.package dist/controller.zip
 
 lock: $(VENV)/dev ## Pin the newest versions of all dependencies, with their hashes
-	$(BIN)/pip-compile $(LOCK) --extra local -o requirements/local.txt pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --extra dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
+	$(LOCK) --extra local -o requirements/local.txt
+	$(LOCK) --extra dev -c requirements/local.txt -o requirements/dev.txt
 
-LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --build-deps-for editable \
-	--no-header --no-emit-options --no-emit-index-url --no-emit-find-links --annotation-style line
+# `build.in` names what an editable install is built with, which no extra does.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --annotation-style line pyproject.toml requirements/build.in
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist build
