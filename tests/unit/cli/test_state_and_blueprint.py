@@ -105,7 +105,8 @@ def test_redis_config() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["nothing", "=1", "a b=1", "x=1\ny 2", "port=1", "DIR=/", "requirepass=x", "masterauth=x",
+    ["nothing", "=1", "a b=1", "x=1\ny 2", "x=\udcff", "port=1", "DIR=/",
+     "rename-command=CLUSTER x", "requirepass=x", "masterauth=x",
      "daemonize=yes", "cluster_enabled=no", "cluster-announce-ip=1.2.3.4"],
 )  # fmt: skip
 def test_refused_redis_config(setting: str) -> None:
