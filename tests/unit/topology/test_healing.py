@@ -68,7 +68,18 @@ def test_a_lost_master_is_forgotten_only_after_its_election():
     assert [type(step) for step in controller.plan().steps] == [Forget]
     model.start("a")
     assert controller.settle() == Plan()
-    assert_formed(model, SPEC)
+    assert_balanced(model, SPEC)
+
+
+def assert_balanced(model: Model, spec: Spec) -> None:
+    """Formed, and no master has two replicas more than another."""
+    assert_formed(model, spec)
+    counts = [
+        sum(other.master_id == server.id for other in model.servers.values())
+        for server in model.servers.values()
+        if server.slots
+    ]
+    assert max(counts) - min(counts) <= 1
 
 
 def followed(model: Model, task_id: str) -> str | None:
@@ -93,7 +104,7 @@ def test_a_newcomer_is_kept_for_the_shard_that_elects_its_master(noticed):
     model.tick()
     assert controller.run() == Plan()
     assert followed(model, newcomer) == heir
-    assert_formed(model, SPEC)
+    assert_balanced(model, SPEC)
 
 
 def test_only_the_newcomers_that_a_coming_election_calls_for_are_kept():
@@ -225,7 +236,7 @@ def test_every_prefix_of_joining_is_finished():
             if gossip:
                 model.gossip()
             assert Controller(model, spec).settle() == Plan()
-            assert_formed(model, spec)
+            assert_balanced(model, spec)
 
 
 def test_a_node_that_was_met_and_left_alone_gets_its_master():
@@ -312,7 +323,7 @@ def test_tasks_are_replaced_one_after_another(zones, masters, history, chance):
         model.tick()
         Controller(model, spec).settle()
     assert Controller(model, spec).settle() == Plan()
-    assert_formed(model, spec)
+    assert_balanced(model, spec)
 
 
 def _spare(model: Model, chance: random.Random) -> str | None:
