@@ -1,8 +1,10 @@
 """The edge: where errors become sentences and exit codes."""
 
+import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 
 from redis_fargate.cli.exitcodes import ExitCode, of_error
 from redis_fargate.topology.errors import RedisFargateError
@@ -10,9 +12,7 @@ from redis_fargate.topology.errors import RedisFargateError
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
-    # A log may hold what the terminal's encoding cannot show.
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _have_streams()
     try:
         # Within reach of the handler below: Ctrl-C may come this early.
         from redis_fargate.cli.app import app  # noqa: PLC0415
@@ -27,6 +27,16 @@ def main() -> None:
         sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+def _have_streams() -> None:
+    """See that there is something to write to, whatever is written."""
+    # Python has None for a stream that is closed (`>&-`).
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - it stays open
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - it stays open
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A log may hold what the terminal's encoding cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _say(problem: str) -> None:

@@ -148,8 +148,9 @@ class StateDir:
                 return None
             except (ValueError, TypeError) as error:
                 raise StateDirUnusable(
-                    f"{self.root / 'cloud.json'} cannot be understood ({error}): another version "
-                    "wrote it. Remove the directory once nothing of it runs."
+                    f"{self.root / 'cloud.json'} cannot be understood ({error}): it was "
+                    f"changed, or another version wrote it. End what `pgrep -f {self.root}` still "
+                    "finds, and remove the directory."
                 ) from error
 
     def log_tail(self, lines: int = 15) -> str:

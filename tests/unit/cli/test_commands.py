@@ -139,6 +139,20 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">/dev/full", 3)])
+def test_streams_that_take_nothing(tmp_path: Path, closed: str, code: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m redis_fargate.cli local down {closed}', sys.executable],
+        env=UNCONFIGURED | {"REDIS_FARGATE_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stderr == ("Error: [Errno 28] No space left on device.\n" if code else "")
+
+
 def test_nothing_slow_is_imported_for_help() -> None:
     slow = "import sys, redis_fargate.cli.app; print({'boto3', 'rich', 'redis'} & set(sys.modules))"
     done = subprocess.run(
