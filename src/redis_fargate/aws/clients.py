@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
-ATTEMPTS = 4
+ATTEMPTS = 3
 """Tries of one call, the first included (boto's "standard" mode waits in between)."""
 POOL_SIZE = 16
 """Calls of one service that may be under way at once."""

@@ -1,5 +1,6 @@
 """What AWS may answer, in the words of our error tree."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ _TEMPORARY = frozenset({
     "ThrottlingException", "TooManyRequestsException", "TransactionConflictException",
     "TransactionInProgressException",
 })  # fmt: skip
+_DENIED_ACTION = re.compile(r"not authorized to perform: (\w+:\w+)")
 _SERVER_ERRORS = 500
 _TOO_MANY_REQUESTS = 429
 
@@ -62,18 +64,18 @@ def translated(service: str, resource: str) -> Iterator[None]:
 
     """
     # Here, as everything of boto is, so that a run that asks AWS nothing does not wait for it.
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+    from botocore import exceptions as boto  # noqa: PLC0415
 
     try:
         yield
-    except ClientError as error:
+    except boto.ClientError as error:
         raise _translation(error, service, resource) from error
-    except HTTPClientError as error:
+    except (boto.ConnectionError, boto.HTTPClientError) as error:
         raise AwsUnavailable(
             f"No answer from the endpoint for {service}, asked about {resource}: {error}. Check "
             "the network path (in a VPC: NAT or an interface endpoint, and the security groups)."
         ) from error
-    except BotoCoreError as error:
+    except boto.BotoCoreError as error:
         # No region, no credentials, a value that cannot be one of a parameter.
         raise AwsRefused(f"{service} could not be asked about {resource}: {error}") from error
 
@@ -86,6 +88,9 @@ def _translation(
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     action = f"{service}:{error.operation_name}"
     if code in _DENIED:
+        # Not always the operation's name: a transaction needs the actions of its parts.
+        denied = _DENIED_ACTION.search(said)
+        action = denied[1] if denied else action
         return AccessDenied(
             f"AWS denied {action} on {resource}. Allow the action {action} on it in the policy of "
             f"the role that this runs with. AWS said: {said}"

@@ -1,7 +1,9 @@
 """What every run ends in; the Lambda returns it as JSON and the command line prints it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any, cast
 
 from redis_fargate.topology.health import Health
 
@@ -17,6 +19,7 @@ class Outcome(Enum):
     PLANNED = "planned"  # a dry run: the plan was made and nothing was done
     OBSERVED = "observed"  # the status action: seen and judged
     FAILED = "failed"  # a step or a call failed; the next run tries again
+    IGNORED = "ignored"  # the event was about another service: nothing was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +81,56 @@ class Result:
     done: tuple[StepReport, ...] = ()
     waiting: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What is odd and stops nothing, such as an address that Cloud Map has wrong."""
     timings_ms: dict[str, float] = field(default_factory=dict)
-    """Milliseconds per phase: ``observe``, ``plan``, then each phase that acted, and ``total``."""
+    """Milliseconds: ``lease``, ``observe``, ``plan``, each phase that acted, and ``total``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Make the document that JSON can hold: enums as their values, tuples as lists."""
+        document = asdict(self)
+        document["outcome"] = self.outcome.value
+        document["health"] = self.health.value if self.health else None
+        return cast("dict[str, Any]", _lists(document))
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Result":
+        """Read what ``to_dict`` made.
+
+        Raises:
+            KeyError, TypeError, ValueError: it was made by something else.
+
+        """
+        health = document["health"]
+        return cls(
+            cluster=document["cluster"],
+            outcome=Outcome(document["outcome"]),
+            health=Health(health) if health else None,
+            verdict=document["verdict"],
+            run=document["run"],
+            shards=tuple(
+                ShardReport(
+                    slots=shard["slots"],
+                    slot_count=shard["slot_count"],
+                    master=NodeReport(**shard["master"]) if shard["master"] else None,
+                    replicas=tuple(NodeReport(**replica) for replica in shard["replicas"]),
+                )
+                for shard in document["shards"]
+            ),
+            others=tuple(NodeReport(**other) for other in document["others"]),
+            plan=tuple(StepReport(**step) for step in document["plan"]),
+            done=tuple(StepReport(**step) for step in document["done"]),
+            waiting=tuple(document["waiting"]),
+            refusals=tuple(document["refusals"]),
+            remarks=tuple(document["remarks"]),
+            timings_ms=dict(document["timings_ms"]),
+        )
+
+
+def _lists(value: object) -> object:
+    """Replace tuples by lists, which is what they come back as from JSON."""
+    if isinstance(value, dict):
+        return {key: _lists(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_lists(each) for each in value]
+    return value

@@ -1,19 +1,65 @@
-"""What the local cloud refuses, and what its ports raise (see ``topology.errors`` for the tree)."""
+"""What the local cloud refuses, and what can go wrong with it.
+
+LocalCloudError
+├── InvalidOption             an option has a value that cannot work
+│   └── UnknownServer         no such server program
+├── AlreadyRunning            one local cloud per state directory
+├── NotRunning                there is none to ask
+├── StateDirUnusable          no permission, or somebody else's files in it
+├── PortInUse                 the endpoint's port is taken
+├── LoopbackUnavailable       127.x.y.z cannot be bound (macOS)
+├── StartFailed               it did not come up
+├── NoSuchTask                no task, or several, by that name
+├── CannotStartContainer      becomes a task's stoppedReason
+└── InvalidSubnet             a subnet that does not exist
+"""
 
 from redis_fargate.topology.errors import PermanentError
 
 
 class LocalCloudError(PermanentError):
-    """The local cloud cannot do what was asked of it."""
+    """The local cloud cannot do what it was asked for."""
 
 
-class CannotStartContainer(LocalCloudError):  # noqa: N818 - ECS' own word for it
-    """A container was not started; the message is in ECS' words (``CannotPullContainerError: …``)."""
+class InvalidOption(LocalCloudError):  # noqa: N818 - named for what it says
+    """An option has a value that cannot work; the message names both."""
 
 
-class InvalidSubnet(LocalCloudError):  # noqa: N818 - AWS' own word for it
-    """There is no such subnet; the message names it."""
+class UnknownServer(InvalidOption):
+    """There is no such server program, or it is none that we can run."""
 
 
-class NoAddress(LocalCloudError):  # noqa: N818 - reads as the condition that it is
-    """No loopback address is to be had for a task; the message says what to do."""
+class AlreadyRunning(LocalCloudError):  # noqa: N818 - named for what it says
+    """A local cloud runs in this state directory, or is just being started there."""
+
+
+class NotRunning(LocalCloudError):  # noqa: N818 - named for what it says
+    """No local cloud runs in this state directory."""
+
+
+class StateDirUnusable(LocalCloudError):  # noqa: N818 - named for what it says
+    """The state directory cannot be used: no permission, or it holds files that are not ours."""
+
+
+class PortInUse(LocalCloudError):  # noqa: N818 - named for what it says
+    """Another program listens on the port that the endpoint was to have."""
+
+
+class LoopbackUnavailable(LocalCloudError):  # noqa: N818 - named for what it says
+    """The machine does not let us use addresses such as 127.16.0.1."""
+
+
+class StartFailed(LocalCloudError):  # noqa: N818 - named for what it says
+    """The local cloud did not come up; whatever had been started is stopped again."""
+
+
+class NoSuchTask(LocalCloudError):  # noqa: N818 - named for what it says
+    """What was given names no task that runs, or more than one."""
+
+
+class CannotStartContainer(LocalCloudError):  # noqa: N818 - named for what it says
+    """A container cannot be started; the message is ECS' words for the reason."""
+
+
+class InvalidSubnet(LocalCloudError):  # noqa: N818 - named for what it says
+    """A subnet that was named does not exist."""

@@ -128,7 +128,9 @@ class NodeConnection:
             return _refused(str(self), command, error)
         if isinstance(reply, list):  # errors inside of EXEC's answer
             return [
-                _refused(str(self), command, each) if isinstance(each, redis.exceptions.ResponseError) else each
+                _refused(str(self), command, each)
+                if isinstance(each, redis.exceptions.ResponseError)
+                else each
                 for each in reply
             ]
         return reply

@@ -27,6 +27,13 @@ _QUESTIONS = (
     *(("CONFIG", "GET", name) for name in FORMING_SETTINGS),
 )
 
+_TROUBLES = {
+    NodeUnreachable: Trouble.UNREACHABLE,
+    NodeLoading: Trouble.LOADING,
+    AuthenticationFailed: Trouble.AUTHENTICATION,
+    NotInClusterMode: Trouble.NOT_CLUSTER_MODE,
+}
+
 
 async def observe(tasks: Iterable[Task], connections: Connections) -> tuple[Member, ...]:
     """Join each task with the node inside it, in order of task id.
@@ -44,14 +51,8 @@ async def _member(task: Task, connections: Connections) -> Member:
     try:
         connection = await connections.at(task.address)
         node = await _node(task.address, connection)
-    except NodeUnreachable as error:
-        return _in_trouble(task, Trouble.UNREACHABLE, str(error))
-    except NodeLoading as error:
-        return _in_trouble(task, Trouble.LOADING, str(error))
-    except AuthenticationFailed as error:
-        return _in_trouble(task, Trouble.AUTHENTICATION, str(error))
-    except NotInClusterMode as error:
-        return _in_trouble(task, Trouble.NOT_CLUSTER_MODE, str(error))
+    except tuple(_TROUBLES) as error:
+        return _in_trouble(task, _TROUBLES[type(error)], str(error))
     except CommandRefused as refusal:
         return _refused(task, refusal)
     except (ValueError, KeyError) as error:

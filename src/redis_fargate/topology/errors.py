@@ -3,13 +3,14 @@
 RedisFargateError
 ├── TemporaryError            try again: the next run may well succeed
 │   ├── nodes.errors          NodeUnreachable, StepFailed, PreconditionFailed
-│   └── aws.errors            AwsUnavailable, LeaseLost
+│   ├── aws.errors            AwsUnavailable, LeaseLost, MarkerChanged
+│   └── controller.handler    RunFailed
 └── PermanentError            trying again changes nothing until somebody does something
     ├── InvalidSpecError
     ├── nodes.errors          AuthenticationFailed, NotInClusterMode
     ├── aws.errors            AccessDenied, AwsRefused
-    ├── controller.settings   InvalidSettings
-    └── local.errors          LocalCloudError and what it refuses
+    ├── controller            InvalidSettings, InvalidEvent
+    └── local.errors          LocalCloudError, and all that the local cloud refuses
 
 A message says what is wrong, with which value, and what to do about it.
 """

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from redis_fargate.topology import forgetting, forming, joining, refusing
+from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.shortfalls import shortfalls
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import Step
-from redis_fargate.topology.view import View
+from redis_fargate.topology.view import Marker, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +33,26 @@ class Plan:
 
 
 def plan(view: View, spec: Spec, policy: Policy) -> Plan:
-    """Decide what to do next; see the contract of ``Plan``."""
-    raise NotImplementedError
+    """Decide what to do next; see the contract of ``Plan``.
+
+    The phases, in the order in which they are considered; the first that has something to
+    do is the plan, since the next one should see what came of it:
+
+    REFUSE what is not safe to judge, FORM a new cluster, (RESCUE shards whose master is
+    gone, COVER slots that nobody holds, SETTLE interrupted migrations), JOIN tasks that
+    came later, FORGET nodes whose task is gone, (SHAPE: masters, slots and replicas to where
+    they are wanted, PROTECT tasks that the cluster cannot spare). What stands in
+    parentheses is not planned yet; ``waiting`` says where it would be needed.
+    """
+    fleet = Fleet(view)
+    if refusals := refusing.refusals(fleet):
+        return Plan(refusals=refusals)
+    if view.marker is not Marker.FORMED:
+        if waiting := forming.waiting(fleet, spec, policy):
+            return Plan(waiting=waiting)
+        return Plan(steps=forming.steps(fleet, spec))
+    waiting = shortfalls(fleet, spec)
+    for steps in (joining.steps(fleet), forgetting.steps(fleet)):
+        if steps:
+            return Plan(steps=steps, waiting=waiting)
+    return Plan(waiting=waiting)

@@ -1,7 +1,9 @@
 """Arithmetic of hash slots (Redis Cluster specification, "Key distribution model")."""
 
+from binascii import crc_hqx
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 SLOT_COUNT = 16384
 
@@ -24,8 +26,15 @@ class SlotRange:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
+ALL_SLOTS = (SlotRange(0, SLOT_COUNT - 1),)
+
 SlotRanges = tuple[SlotRange, ...]
 """Sorted, disjoint and merged as far as they go."""
+
+
+def described(ranges: Iterable[SlotRange]) -> str:
+    """The ranges as a person reads them, like ``0-5460,9000``."""
+    return ",".join(map(str, ranges))
 
 
 def count(ranges: Iterable[SlotRange]) -> int:
@@ -35,19 +44,49 @@ def count(ranges: Iterable[SlotRange]) -> int:
 
 def normalized(ranges: Iterable[SlotRange]) -> SlotRanges:
     """The same slots as sorted ranges that neither touch nor overlap."""
-    raise NotImplementedError
+    merged: list[SlotRange] = []
+    for piece in sorted(ranges):
+        if merged and piece.first <= merged[-1].last + 1:
+            merged[-1] = SlotRange(merged[-1].first, max(merged[-1].last, piece.last))
+        else:
+            merged.append(piece)
+    return tuple(merged)
 
 
 def subtract(ranges: Iterable[SlotRange], taken: Iterable[SlotRange]) -> SlotRanges:
     """The slots in ``ranges`` that are not in ``taken``."""
-    raise NotImplementedError
+    holes = normalized(taken)
+    left: list[SlotRange] = []
+    for piece in normalized(ranges):
+        first = piece.first
+        for hole in holes:
+            if hole.last < first:
+                continue
+            if hole.first > piece.last:
+                break
+            if hole.first > first:
+                left.append(SlotRange(first, hole.first - 1))
+            first = hole.last + 1
+        if first <= piece.last:
+            left.append(SlotRange(first, piece.last))
+    return tuple(left)
 
 
 def balanced(parts: int) -> Sequence[SlotRange]:
     """All slots as ``parts`` contiguous ranges whose sizes differ by at most one."""
-    raise NotImplementedError
+    if not 1 <= parts <= SLOT_COUNT:
+        raise ValueError(f"{SLOT_COUNT} slots cannot be shared out in {parts} parts")
+    size, larger = divmod(SLOT_COUNT, parts)
+    starts = [part * size + min(part, larger) for part in range(parts + 1)]
+    return tuple(SlotRange(first, end - 1) for first, end in pairwise(starts))
 
 
 def key_slot(key: bytes) -> int:
-    """The slot of a key; only the part in the first non-empty ``{hash tag}`` counts."""
-    raise NotImplementedError
+    """The slot of a key; only the part in the first ``{hash tag}`` counts, unless that is empty."""
+    opening = key.find(b"{")
+    if opening >= 0:
+        closing = key.find(b"}", opening + 1)
+        if closing > opening + 1:
+            key = key[opening + 1 : closing]
+    # The specification's CRC16 (XMODEM: polynomial 1021, initial value 0) is binascii's crc_hqx.
+    return crc_hqx(key, 0) % SLOT_COUNT

@@ -36,7 +36,8 @@ class Spec:
             )
         if self.replica_count < 0:
             raise InvalidSpecError(
-                f"replica_count is {self.replica_count}: use 0 for no replicas, or a positive number."
+                f"replica_count is {self.replica_count}: use 0 for no replicas, or a positive "
+                "number."
             )
         if self.task_count > MAX_TASKS:
             raise InvalidSpecError(

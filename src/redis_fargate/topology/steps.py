@@ -75,7 +75,7 @@ class AddSlots:
 
 @dataclass(frozen=True, slots=True)
 class Meet:
-    """Introduce nodes to ``node``; each is checked to be the node that was observed, just before."""
+    """Introduce nodes to ``node``; just before, each is checked to be the one observed."""
 
     node: NodeRef
     peers: tuple[NodeRef, ...]
@@ -132,7 +132,13 @@ class Forget:
 
 MarkerStep: TypeAlias = BeginForming | FinishForming
 NodeStep: TypeAlias = (
-    ChangeSettings | SetConfigEpoch | AddSlots | Meet | AwaitAgreement | Replicate | AwaitHealthy
+    ChangeSettings
+    | SetConfigEpoch
+    | AddSlots
+    | Meet
+    | AwaitAgreement
+    | Replicate
+    | AwaitHealthy
     | Forget
 )
 Step: TypeAlias = MarkerStep | NodeStep

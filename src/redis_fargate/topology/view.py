@@ -119,7 +119,10 @@ class Node:
     def blank(self) -> bool:
         """No keys, no slots, no peers: nothing would be lost by using this node for a new role."""
         return (
-            self.role is Role.MASTER and not self.keys and not self.slots and not self.peers
+            self.role is Role.MASTER
+            and not self.keys
+            and not self.slots
+            and not self.peers
             and not self.open_slots
         )
 

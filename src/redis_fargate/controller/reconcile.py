@@ -1,0 +1,318 @@
+"""The loop: observe, plan, execute, and again, until there is nothing left to do."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from redis_fargate.aws.errors import LeaseLost
+from redis_fargate.aws.state import Held, Lease
+from redis_fargate.controller.ports import Rooms
+from redis_fargate.controller.report import other_reports, shard_reports, step_report
+from redis_fargate.controller.result import Outcome, Result, StepReport
+from redis_fargate.controller.settings import Settings
+from redis_fargate.topology.errors import RedisFargateError, TemporaryError
+from redis_fargate.topology.health import Assessment, assess
+from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.steps import BeginForming, FinishForming, NodeStep, Step
+from redis_fargate.topology.view import Member, Trouble, View
+
+MARGIN_S = 12.0
+"""What a run keeps of its time for its end: putting settings back (``nodes.execute.RESTORE_S``)
+and letting go of the lease."""
+LEASE_MARGIN_S = 10.0
+"""How long after the run's deadline its lease expires: clocks differ a little."""
+STARTING_S = 30.0
+"""How long a task may run before its node answers; ECS does not wait for that."""
+RETRIES = 5
+"""How many failures, after each of which it looks again, a run bears."""
+_PAUSE_S = 0.25
+
+Progress: TypeAlias = Callable[[Sequence[StepReport], float], None]
+"""Is told of each wave when it is done: its steps, and how many milliseconds they took."""
+
+
+class _OutOfTime(Exception):  # noqa: N818 - it is none
+    """No time for another wave."""
+
+
+class _NoEffect(TemporaryError):  # noqa: N818 - named for what it says
+    """The steps of a plan were taken, and the same plan came out of the next look."""
+
+
+async def status(settings: Settings, rooms: Rooms) -> Result:
+    """Look, and judge.
+
+    Raises:
+        TemporaryError, PermanentError: AWS did not tell which tasks there are.
+
+    """
+    run = _Run(settings, rooms)
+    await run.look()
+    return run.result(Outcome.OBSERVED, run.judged().verdict)
+
+
+async def dry_run(settings: Settings, rooms: Rooms) -> Result:
+    """Look, and plan; raises as ``status`` does."""
+    run = _Run(settings, rooms)
+    made = await run.plan()
+    would = f"{len(made.steps)} steps would be taken." if made.steps else "Nothing would be done."
+    return run.result(Outcome.PLANNED, f"{run.judged().verdict} {would}")
+
+
+async def reconcile(
+    settings: Settings,
+    rooms: Rooms,
+    *,
+    owner: str,
+    deadline_s: float,
+    progress: Progress = lambda steps, took_ms: None,  # noqa: ARG005
+) -> Result:
+    """Bring the cluster to what it should be, as far as it goes in the time.
+
+    Args:
+        settings: what is wanted, and of which cluster.
+        rooms: the ports to AWS and to the nodes.
+        owner: this run's name in the lease; no other run has it.
+        deadline_s: on ``time.monotonic``'s clock; nothing new is begun ``MARGIN_S`` before it.
+        progress: is told of each wave.
+
+    Raises:
+        TemporaryError, PermanentError: the lease could not be asked for. Whatever fails after
+            that is in the result (``Outcome.FAILED``).
+
+    """
+    run = _Run(settings, rooms, deadline_s, progress)
+    return await run.reconcile(owner)
+
+
+class _Run:
+    """What one run has seen and done so far."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rooms: Rooms,
+        deadline_s: float = float("inf"),
+        progress: Progress = lambda steps, took_ms: None,  # noqa: ARG005
+    ) -> None:
+        self._settings = settings
+        self._rooms = rooms
+        self._deadline_s = deadline_s
+        self._progress = progress
+        self._begun_s = time.monotonic()
+        self._timings_ms: dict[str, float] = {}
+        self._done: list[StepReport] = []
+        self._remarks: tuple[str, ...] = ()
+        self._view: View | None = None
+        self._plan = Plan()
+        self._taken: Plan | None = None
+
+    async def reconcile(self, owner: str) -> Result:
+        lasts_s = self._deadline_s - time.monotonic() + LEASE_MARGIN_S
+        with self._timed("lease"):
+            lease = await asyncio.to_thread(self._rooms.state.acquire, owner, lasts_s)
+        if isinstance(lease, Held):
+            return self.result(
+                Outcome.BUSY,
+                f"Another run ({lease.owner}) is at work on this cluster for up to "
+                f"{max(0.0, lease.expires_at_s - time.time()):.0f} s more, and was told to look "
+                "again before it ends.",
+            )
+        held = True
+        try:
+            while True:
+                result = await self._ended(lease)
+                held, result = await self._let_go(lease, result)
+                if not held:
+                    return result
+        finally:
+            if held:  # cancelled, or a bug
+                await asyncio.to_thread(self._rooms.state.release, lease, even_if_dirty=True)
+
+    async def _ended(self, lease: Lease) -> Result:
+        """Converge, and put what came of it in a result."""
+        try:
+            outcome = await self._converged(lease)
+        except _OutOfTime as reason:
+            return self.result(
+                Outcome.OUT_OF_TIME,
+                f"Time ran short after {len(self._done)} steps; the next run continues.{reason}",
+                lease,
+            )
+        except RedisFargateError as error:
+            return self.result(Outcome.FAILED, str(error), lease)
+        verdict = self.judged().verdict
+        if outcome is Outcome.REFUSED:
+            verdict = " ".join(("Nothing was done.", *self._plan.refusals))
+        return self.result(outcome, verdict, lease)
+
+    async def _let_go(self, lease: Lease, result: Result) -> tuple[bool, Result]:
+        """Release the lease, unless there is reason and time to look again: whether it is held."""
+        state = self._rooms.state
+        # Where it failed or had no time left, another look now would come to the same.
+        leave = result.outcome in {Outcome.FAILED, Outcome.OUT_OF_TIME} or self._left_s() <= 0
+        try:
+            with self._timed("lease"):
+                await asyncio.to_thread(state.record, lease, _summary(result))
+                held = not await asyncio.to_thread(state.release, lease, even_if_dirty=leave)
+        except TemporaryError as error:
+            # The cluster is as the result says all the same, and the lease expires by itself.
+            self._remarks += (f"The lease could not be released: {error}",)
+            held = False
+        return held, self.result(result.outcome, result.verdict, lease)
+
+    async def _converged(self, lease: Lease) -> Outcome:
+        """Go on until there is nothing more to do; temporary failures cost a look each."""
+        failures = 0
+        while True:
+            try:
+                outcome = await self._round(lease)
+            except LeaseLost:
+                raise
+            except TemporaryError as error:
+                failures += 1
+                if self._left_s() <= 0:
+                    raise _OutOfTime(f" What failed last: {error}") from error
+                if failures > RETRIES:
+                    raise
+                self._taken = None
+                await asyncio.sleep(_PAUSE_S * failures)
+                continue
+            if outcome:
+                return outcome
+
+    async def _round(self, lease: Lease) -> Outcome | None:
+        """Look once, and act on it; None if it is worth another look."""
+        made = await self.plan()
+        if made.steps:
+            if made == self._taken:
+                raise _NoEffect(
+                    f"{len(made.steps)} steps were taken, and yet they are still to be taken, from "
+                    f"{step_report(made.steps[0]).step!r} on."
+                )
+            await self._take(made, lease)
+            self._taken = made
+            return None
+        if self._starting():
+            if self._left_s() <= 0:
+                raise _OutOfTime
+            await asyncio.sleep(_PAUSE_S)
+            return None
+        if made.refusals:
+            return Outcome.REFUSED
+        return Outcome.WAITING if made.waiting else Outcome.CONVERGED
+
+    async def look(self) -> View:
+        """Observe: which tasks AWS has, what the marker says, how the nodes are."""
+        rooms = self._rooms
+        with self._timed("observe"):
+            observed, (marker, forming) = await asyncio.gather(
+                asyncio.to_thread(rooms.tasks.observe), asyncio.to_thread(rooms.state.marker)
+            )
+            self._remarks = observed.remarks
+            members = await rooms.nodes.observe(observed.tasks)
+            self._view = View(time.time(), members, marker, forming)
+        return self._view
+
+    async def plan(self) -> Plan:
+        """Look, and decide what to do next."""
+        view = await self.look()
+        with self._timed("plan"):
+            self._plan = plan(view, self._settings.spec, self._settings.policy)
+        return self._plan
+
+    def judged(self) -> Assessment:
+        """Judge what was seen last; only after a look."""
+        if self._view is None:
+            raise RuntimeError("judged before anything was seen")
+        return assess(self._view, self._settings.spec)
+
+    def result(self, outcome: Outcome, verdict: str, lease: Lease | None = None) -> Result:
+        """Put together what is known by now."""
+        assessment = self.judged() if self._view else None
+        self._timings_ms["total"] = _since_ms(self._begun_s)
+        return Result(
+            cluster=self._settings.cluster_name,
+            outcome=outcome,
+            health=assessment.health if assessment else None,
+            verdict=verdict,
+            run=lease.fencing if lease else 0,
+            shards=shard_reports(assessment) if assessment else (),
+            others=other_reports(assessment) if assessment else (),
+            plan=tuple(map(step_report, self._plan.steps)),
+            done=tuple(self._done),
+            waiting=self._plan.waiting,
+            refusals=self._plan.refusals,
+            remarks=self._remarks,
+            timings_ms={name: round(took, 1) for name, took in self._timings_ms.items()},
+        )
+
+    async def _take(self, made: Plan, lease: Lease) -> None:
+        """Take the steps of a plan, wave by wave."""
+        async with self._rooms.nodes.settings_kept(made.steps):
+            for wave in made.waves():
+                if self._left_s() <= 0:
+                    raise _OutOfTime
+                begun_s = time.monotonic()
+                with self._timed(wave[0].phase.value):
+                    await self._take_wave(wave, lease)
+                reports = tuple(map(step_report, wave))
+                self._done += reports
+                self._progress(reports, _since_ms(begun_s))
+
+    async def _take_wave(self, wave: Sequence[Step], lease: Lease) -> None:
+        state = self._rooms.state
+        node_steps: list[NodeStep] = []
+        for step in wave:
+            match step:
+                case BeginForming():
+                    await asyncio.to_thread(state.begin_forming, lease, step.settings)
+                case FinishForming():
+                    await asyncio.to_thread(state.finish_forming, lease)
+                case _:
+                    node_steps.append(step)
+        if node_steps:
+            await self._rooms.nodes.execute(node_steps, self._left_s())
+
+    def _starting(self) -> bool:
+        """Whether a task has only just started, so that its node's silence means nothing yet."""
+        view = self._view
+        return view is not None and any(_is_starting(each, view) for each in view.members)
+
+    def _left_s(self) -> float:
+        return self._deadline_s - MARGIN_S - time.monotonic()
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        begun_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._timings_ms[phase] = self._timings_ms.get(phase, 0.0) + _since_ms(begun_s)
+
+
+def _is_starting(member: Member, view: View) -> bool:
+    task = member.task
+    return (
+        task.running
+        and task.started_at_s is not None
+        and view.observed_at_s - task.started_at_s < STARTING_S
+        and member.trouble in {Trouble.UNREACHABLE, Trouble.LOADING}
+    )
+
+
+def _since_ms(begun_s: float) -> float:
+    return (time.monotonic() - begun_s) * 1000
+
+
+def _summary(result: Result) -> dict[str, str]:
+    """Make what the history of runs remembers of a result."""
+    return {
+        "outcome": result.outcome.value,
+        "health": result.health.value if result.health else "unknown",
+        "verdict": result.verdict,
+        "steps": str(len(result.done)),
+        "total_ms": str(result.timings_ms["total"]),
+    }

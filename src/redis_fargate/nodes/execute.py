@@ -1,0 +1,119 @@
+"""Take steps: the only way in which anything is changed inside Redis.
+
+Every step looks at the server right before it acts, does nothing where its effect is there
+already, verifies its effect, and ends by its deadline.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import assert_never
+
+from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.forgetting import forget
+from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
+from redis_fargate.nodes.polling import together
+from redis_fargate.nodes.replicating import replicate
+from redis_fargate.nodes.waiting import await_agreement, await_healthy
+from redis_fargate.topology.errors import RedisFargateError
+from redis_fargate.topology.steps import (
+    AddSlots,
+    AwaitAgreement,
+    AwaitHealthy,
+    ChangeSettings,
+    Forget,
+    Meet,
+    NodeRef,
+    NodeStep,
+    Replicate,
+    SetConfigEpoch,
+    Step,
+)
+
+PATIENCE_S = 60.0
+"""How long a step may wait for others to take notice. Single commands have the deadline of
+``ConnectionSettings.answer_timeout_s``."""
+
+RESTORE_S = 10.0
+"""How long an interrupted run may take to put settings back."""
+
+
+async def execute(
+    wave: Sequence[NodeStep], connections: Connections, *, patience_s: float = PATIENCE_S
+) -> None:
+    """Take the steps of a wave (see ``Plan.waves``), all at once and to their ends.
+
+    Where several steps fail, the error of the first of them is raised.
+
+    Raises:
+        PreconditionFailed: a node is not as the plan saw it; that step changed nothing.
+        StepFailed: a step was taken without effect.
+        NodeUnreachable, NodeLoading, CommandRefused: a node did not do what it was told.
+        AuthenticationFailed, NotInClusterMode: a person has to look.
+
+    """
+    await together(_take(step, connections, patience_s) for step in wave)
+
+
+async def _take(step: NodeStep, connections: Connections, patience_s: float) -> None:
+    match step:
+        case ChangeSettings():
+            await change_settings(step, connections)
+        case SetConfigEpoch():
+            await set_config_epoch(step, connections)
+        case AddSlots():
+            await add_slots(step, connections)
+        case Meet():
+            await meet(step, connections, patience_s)
+        case AwaitAgreement():
+            await await_agreement(step, connections, patience_s)
+        case Replicate():
+            await replicate(step, connections, patience_s)
+        case AwaitHealthy():
+            await await_healthy(step, connections, patience_s)
+        case Forget():
+            await forget(step, connections)
+        case _:
+            assert_never(step)
+
+
+@asynccontextmanager
+async def settings_kept(steps: Iterable[Step], connections: Connections) -> AsyncIterator[None]:
+    """Leave the nodes with the settings that ``steps`` end with, also if they are cut short.
+
+    Wrap the execution of a plan in it. On an error or a cancellation, the last value that the
+    plan gives each setting of each node is set, as well as it can be done within
+    ``RESTORE_S``; then the error goes on. What cannot be restored is left to the next run,
+    which knows the values from the marker.
+    """
+    try:
+        yield
+    except BaseException:
+        final: dict[NodeRef, dict[str, str]] = {}
+        for step in steps:
+            if isinstance(step, ChangeSettings):
+                final.setdefault(step.node, {}).update(step.settings)
+        await _uninterrupted(
+            [
+                ChangeSettings(node, tuple(settings.items()), why="the run was cut short")
+                for node, settings in final.items()
+            ],
+            connections,
+        )
+        raise
+
+
+async def _uninterrupted(steps: Sequence[ChangeSettings], connections: Connections) -> None:
+    async def restore(step: ChangeSettings) -> None:
+        try:
+            async with asyncio.timeout(RESTORE_S):
+                await change_settings(step, connections)
+        except (RedisFargateError, TimeoutError):
+            return  # the error that brought us here says more, and the next run restores
+
+    restoring = asyncio.gather(*map(restore, steps))
+    try:
+        await asyncio.shield(restoring)
+    except asyncio.CancelledError:
+        await restoring  # bounded by RESTORE_S; then the cancellation goes on
+        raise

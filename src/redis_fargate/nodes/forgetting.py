@@ -1,0 +1,86 @@
+"""Removing nodes whose tasks are gone from the tables of those that live."""
+
+from redis_fargate.nodes.connection import Connections, NodeConnection
+from redis_fargate.nodes.errors import (
+    AuthenticationFailed,
+    CommandRefused,
+    NodeLoading,
+    NodeUnreachable,
+    NotInClusterMode,
+    PreconditionFailed,
+    StepFailed,
+)
+from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.parse import NodeTable
+from redis_fargate.nodes.polling import together
+from redis_fargate.topology.slots import described
+from redis_fargate.topology.steps import Forget, NodeRef
+from redis_fargate.topology.view import Peer
+
+
+async def forget(step: Forget, connections: Connections) -> None:
+    """CLUSTER FORGET on every node that has the entry, once all of them may lose it.
+
+    Nothing is sent before every table has been checked: an entry that only some have
+    forgotten comes back by gossip.
+
+    Raises:
+        PreconditionFailed: the entry is another task's, owns slots, has replicas, or the
+            node behind it still answers.
+        StepFailed: an entry is still there.
+
+    """
+    opened = await together(connections.to(node) for node in step.nodes)
+    tables = await together(map(node_table, opened))
+    holders: list[NodeConnection] = []
+    addresses: set[str] = set()
+    for node, connection, table in zip(step.nodes, opened, tables, strict=True):
+        entry = table.peer(step.gone_id)
+        if table.myself.id == step.gone_id:
+            raise PreconditionFailed(f"Node {step.gone_id} cannot be forgotten: {node} is it.")
+        if entry:
+            _check_entry(step, node, table, entry)
+            holders.append(connection)
+            addresses.add(entry.address)
+    await together(_check_silent(step, address, connections) for address in addresses - {""})
+    await together(_send(step, connection) for connection in holders)
+
+
+def _check_entry(step: Forget, node: NodeRef, table: NodeTable, entry: Peer) -> None:
+    trouble = ""
+    if entry.hostname and step.gone_task_id and entry.hostname != step.gone_task_id:
+        trouble = f"it is the entry of task {entry.hostname}"
+    elif entry.slots:
+        trouble = f"it owns the slots {described(entry.slots)}, which forgetting it would unassign"
+    elif replicas := [
+        peer.address for peer in (table.myself, *table.peers) if peer.master_id == entry.id
+    ]:
+        trouble = f"it is the master of {', '.join(replicas)}"
+    if trouble:
+        raise PreconditionFailed(
+            f"Expected the entry of node {entry.id} (task {step.gone_task_id}) in the table of "
+            f"{node} to be of no use to anybody; {trouble}. Nothing was forgotten."
+        )
+
+
+async def _check_silent(step: Forget, address: str, connections: Connections) -> None:
+    """Refuse if the node still runs: it would come back when the ban of 60 s ends."""
+    try:
+        found = await (await connections.at(address)).identify()
+    except (NodeUnreachable, NodeLoading, AuthenticationFailed, NotInClusterMode, CommandRefused):
+        return  # nobody, or somebody else: what was there answered us before
+    if found.node_id == step.gone_id:
+        raise PreconditionFailed(
+            f"Expected node {step.gone_id} (task {step.gone_task_id}) to have stopped; it answers "
+            f"at {address}. Nothing was forgotten."
+        )
+
+
+async def _send(step: Forget, connection: NodeConnection) -> None:
+    try:
+        await connection.call("CLUSTER", "FORGET", step.gone_id)
+    except CommandRefused as refusal:
+        if "unknown node" not in refusal.reply.lower():  # somebody else forgot it meanwhile
+            raise
+    if (await node_table(connection)).peer(step.gone_id):
+        raise StepFailed(f"{connection} was told to forget {step.gone_id}, and still has it.")

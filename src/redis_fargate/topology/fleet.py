@@ -1,0 +1,198 @@
+"""What a view amounts to: its nodes and node tables brought together, once for all phases."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, normalized
+from redis_fargate.topology.steps import NodeRef
+from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
+
+_DOUBTFUL = frozenset({"fail", "fail?", "noaddr"})
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A task and the node that was observed in it."""
+
+    task: Task
+    node: Node
+
+    @property
+    def ref(self) -> NodeRef:
+        """What steps address the node by."""
+        return NodeRef(
+            self.node.id, self.task.address or self.node.address, self.node.port, self.task.id
+        )
+
+    def __str__(self) -> str:
+        return f"task {self.task.id} ({self.ref})"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the tables of all observed nodes say of a node that was not observed itself."""
+
+    id: str
+    task_id: str
+    """What it announced; empty if nothing."""
+    address: str
+    listed: bool
+    """Whether it runs in a task that ECS still lists, and that could not be observed."""
+    alive: bool
+    """Whether some node believes that it still answers."""
+    role: Role
+    master_id: str | None
+    slots: SlotRanges
+    """What it owns by anybody's table."""
+    known_by: tuple[Live, ...]
+
+    @property
+    def gone(self) -> bool:
+        """Its task has stopped: ECS does not list it, and no node hears from it."""
+        return not self.listed and not self.alive
+
+    @property
+    def stranger(self) -> bool:
+        """It answers, but runs in no task that ECS lists."""
+        return not self.listed and self.alive
+
+    def __str__(self) -> str:
+        return f"node {self.id[:8]} of task {self.task_id or 'unknown'}"
+
+
+class Fleet:
+    """A view, read once: who lives, who knows whom, who is gone."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.lives = tuple(
+            Live(member.task, member.node) for member in view.members if member.node is not None
+        )
+        self.running = tuple(live for live in self.lives if live.task.running)
+        self.by_id: Mapping[str, Live] = {live.node.id: live for live in self.lives}
+        self._tables = {
+            live.node.id: {
+                peer.id: peer for peer in live.node.peers if "handshake" not in peer.flags
+            }
+            for live in self.lives
+        }
+
+    @property
+    def forming(self) -> bool:
+        """Whether a forming was begun and not finished."""
+        return self.view.marker is Marker.FORMING
+
+    @cached_property
+    def recorded(self) -> Mapping[str, Mapping[str, str]]:
+        """Task id to the settings that its node had before forming."""
+        return self.view.forming.settings if self.view.forming else {}
+
+    def knows(self, one: Live, other: Live) -> bool:
+        """Whether a node has another in its table, at its true address."""
+        peer = self._tables[one.node.id].get(other.node.id)
+        return (
+            peer is not None
+            and "noaddr" not in peer.flags
+            and peer.address in (other.task.address, other.node.address)
+            and peer.port == other.node.port
+        )
+
+    def acquainted(self, one: Live, other: Live) -> bool:
+        """Whether two nodes know each other."""
+        return self.knows(one, other) and self.knows(other, one)
+
+    def strangers_to_each_other(self, lives: Iterable[Live]) -> tuple[tuple[Live, Live], ...]:
+        """All pairs of which at least one does not know the other."""
+        group = tuple(lives)
+        return tuple(
+            (one, other)
+            for index, one in enumerate(group)
+            for other in group[index + 1 :]
+            if not self.acquainted(one, other)
+        )
+
+    @cached_property
+    def components(self) -> tuple[tuple[Live, ...], ...]:
+        """The observed nodes in groups without any tie between them; most slots first."""
+        root = {node_id: node_id for node_id in self.by_id}
+
+        def find(node_id: str) -> str:
+            while root[node_id] != node_id:
+                root[node_id] = root[root[node_id]]
+                node_id = root[node_id]
+            return node_id
+
+        for node_id, table in self._tables.items():
+            for peer_id in table:
+                if peer_id in root:
+                    root[find(peer_id)] = find(node_id)
+        groups: dict[str, list[Live]] = {}
+        for live in self.lives:
+            groups.setdefault(find(live.node.id), []).append(live)
+        return tuple(
+            sorted(
+                map(tuple, groups.values()),
+                key=lambda group: (-slot_count(group), -len(group), group[0].task.id),
+            )
+        )
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All nodes in anybody's table that were not observed, in order of id."""
+        lines: dict[str, list[tuple[Live, Peer]]] = {}
+        for live in self.lives:
+            for peer_id, peer in self._tables[live.node.id].items():
+                if peer_id not in self.by_id:
+                    lines.setdefault(peer_id, []).append((live, peer))
+        return tuple(self._entry(node_id, lines[node_id]) for node_id in sorted(lines))
+
+    def _entry(self, node_id: str, lines: list[tuple[Live, Peer]]) -> Entry:
+        peers = [peer for _, peer in lines]
+        task_id = next((peer.hostname for peer in peers if peer.hostname), "")
+        address = next((peer.address for peer in peers if peer.address), "")
+        owner = self._member(task_id, address)
+        # Where the task's node was observed, and is another, this one lived there before it.
+        listed = owner is not None and owner.node is None
+        heard = any(peer.connected and not peer.flags & _DOUBTFUL for peer in peers)
+        ours_and_gone = task_id in self.recorded and owner is None
+        return Entry(
+            id=node_id,
+            task_id=task_id,
+            address=address,
+            listed=listed,
+            alive=heard and not ours_and_gone,
+            role=peers[0].role,
+            master_id=next((peer.master_id for peer in peers if peer.master_id), None),
+            slots=normalized(piece for peer in peers for piece in peer.slots),
+            known_by=tuple(live for live, _ in lines),
+        )
+
+    def _member(self, task_id: str, address: str) -> Member | None:
+        for member in self.view.members:
+            if task_id == member.task.id if task_id else address and address == member.task.address:
+                return member
+        return None
+
+    @cached_property
+    def adoptable(self) -> bool:
+        """Whether a whole, healthy cluster is there that no marker tells of."""
+        if self.view.marker is not Marker.ABSENT or not self.components:
+            return False
+        cluster, *others = self.components
+        return (
+            normalized(piece for live in cluster for piece in live.node.slots) == ALL_SLOTS
+            and all(live.node.cluster_ok for live in cluster)
+            and all(live.node.blank for other in others for live in other)
+            and not any(entry.stranger for entry in self.entries)
+        )
+
+
+def slot_count(lives: Iterable[Live]) -> int:
+    """How many slots the nodes serve by their own word."""
+    return sum(len(piece) for live in lives for piece in live.node.slots)
+
+
+def holds_something(live: Live) -> bool:
+    """Whether a node has slots or keys, by its own word."""
+    return bool(live.node.slots or live.node.keys)

@@ -1,0 +1,89 @@
+"""The controller's loop in its smallest form: observe, plan, execute; the marker in memory."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis_fargate.nodes.connection import Connect, Connections, connect
+from redis_fargate.nodes.execute import execute, settings_kept
+from redis_fargate.nodes.observe import observe
+from redis_fargate.nodes.settings import ConnectionSettings
+from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.spec import Policy, Spec
+from redis_fargate.topology.steps import BeginForming, FinishForming
+from redis_fargate.topology.view import Forming, Marker, Member, Task, View
+from servers import Server
+
+
+def tasks_of(servers: Sequence[Server], zones: int = 3) -> tuple[Task, ...]:
+    return tuple(
+        Task(
+            arn=f"arn:aws:ecs:us-east-1:000000000000:task/redis-local/{server.task_id}",
+            id=server.task_id,
+            zone=f"zone-{'abcdef'[index % zones]}",
+            address=server.address,
+            revision="redis-local:1",
+            running=True,
+            started_at_s=0.0,
+        )
+        for index, server in enumerate(servers)
+    )
+
+
+@dataclass
+class Memory:
+    """What the state table remembers between runs."""
+
+    marker: Marker = Marker.ABSENT
+    forming: Forming | None = None
+
+    def view(self, members: tuple[Member, ...]) -> View:
+        return View(time.time(), members, self.marker, self.forming)
+
+
+class Reconciler:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        spec: Spec,
+        settings: ConnectionSettings | None = None,
+        memory: Memory | None = None,
+        connect: Connect = connect,
+    ) -> None:
+        self.tasks = tasks
+        self.spec = spec
+        self.settings = settings or ConnectionSettings()
+        self.memory = memory or Memory()
+        self.connect = connect
+        self.members: tuple[Member, ...] = ()
+        self.timings: list[tuple[str, float]] = []
+
+    async def run(self, patience_s: float = 60) -> Plan:
+        """Reconcile until the plan has no steps; that plan."""
+        async with Connections(self.settings, self.connect) as connections:
+            while True:
+                made = await self.look(connections)
+                if not made.steps:
+                    return made
+                async with settings_kept(made.steps, connections):
+                    await self._take(made, connections, patience_s)
+
+    async def look(self, connections: Connections) -> Plan:
+        start = time.perf_counter()
+        self.members = await observe(self.tasks, connections)
+        seen = time.perf_counter()
+        made = plan(self.memory.view(self.members), self.spec, Policy())
+        self.timings += [("observe", seen - start), ("plan", time.perf_counter() - seen)]
+        return made
+
+    async def _take(self, made: Plan, connections: Connections, patience_s: float) -> None:
+        for wave in made.waves():
+            start = time.perf_counter()
+            match wave[0]:
+                case BeginForming(settings=settings):
+                    self.memory.marker, self.memory.forming = Marker.FORMING, Forming(settings)
+                case FinishForming():
+                    self.memory.marker, self.memory.forming = Marker.FORMED, None
+                case _:
+                    await execute(wave, connections, patience_s=patience_s)
+            self.timings.append((type(wave[0]).__name__, time.perf_counter() - start))

@@ -1,0 +1,261 @@
+"""Joining and forgetting on the model cluster."""
+
+import random
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model import Controller, Killed, Model, NotYet, assert_formed
+
+from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.slots import SlotRange
+from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.steps import AwaitAgreement, AwaitHealthy, Forget, Meet, Replicate
+from redis_fargate.topology.view import Marker, Role, Trouble
+
+SPEC = Spec(3, 3)
+
+
+def formed(zones="abcabc", spec=SPEC) -> Model:
+    model = Model(list(zones))
+    Controller(model, spec).run()
+    assert_formed(model, spec)
+    return model
+
+
+def replica_of(model: Model, task_id: str) -> str:
+    master = model.servers[task_id]
+    return next(t for t, s in model.servers.items() if s.master_id == master.id)
+
+
+def test_a_lost_replica_is_replaced():
+    model = formed()
+    lost = replica_of(model, "t001")
+    zone = model.tasks[lost].zone
+    model.kill(lost)
+    model.start(zone)
+    controller = Controller(model, SPEC)
+    join = controller.plan()
+    assert [type(wave[0]) for wave in join.waves()] == [
+        Meet, AwaitAgreement, Replicate, AwaitHealthy,
+    ]  # fmt: skip
+    controller.execute(join)
+    forget = controller.plan()
+    assert [type(step) for step in forget.steps] == [Forget]
+    assert len(forget.steps[0].nodes) == 6
+    assert forget.steps[0].gone_task_id == lost
+    assert controller.run() == Plan()
+    model.tick()
+    assert controller.run() == Plan()
+    assert_formed(model, SPEC)
+
+
+def test_a_lost_master_is_forgotten_only_after_its_election():
+    model = formed()
+    heir = replica_of(model, "t001")
+    model.kill("t001")
+    controller = Controller(model, SPEC)
+    made = controller.plan()
+    assert not made.steps
+    assert any(f"task {heir} (10." in s and "has to be elected" in s for s in made.waiting)
+    model.tick()
+    assert model.servers[heir].role is Role.MASTER
+    assert [type(step) for step in controller.plan().steps] == [Forget]
+    model.start("a")
+    assert controller.settle() == Plan()
+    assert_formed(model, SPEC)
+
+
+def test_a_lost_shard_is_not_forgotten_and_said():
+    model = formed()
+    model.kill(replica_of(model, "t001"))
+    model.kill("t001")
+    model.tick()
+    controller = Controller(model, SPEC)
+    controller.settle()
+    made = controller.plan()
+    assert not made.steps
+    assert any("no replica of it is left" in sentence for sentence in made.waiting)
+
+
+def test_the_poorest_master_is_served_first_then_another_zone():
+    model = formed("abcabcabc", Spec(3, 6))
+    for replica in [t for t, s in model.servers.items() if s.master_id]:
+        if model.servers[replica].master_id == model.servers["t002"].id:
+            model.kill(replica)
+    newcomers = [model.start("b"), model.start("a")]
+    Controller(model, Spec(3, 6)).run()
+    masters = [model.servers[task].master_id for task in newcomers]
+    assert masters == [model.servers["t002"].id] * 2
+
+
+def test_unreachable_members_do_not_block_a_join():
+    model = formed()
+    model.kill(replica_of(model, "t001"))
+    task = model.start("a")
+    model.troubles["t003"] = Trouble.UNREACHABLE
+    made = Controller(model, SPEC).plan()
+    assert any(isinstance(s, Replicate) and s.node.task_id == task for s in made.steps)
+    assert any("t003" in sentence for sentence in made.waiting)
+
+
+def test_a_node_in_trouble_is_not_joined():
+    model = formed()
+    model.troubles[model.start("a")] = Trouble.WRONG_TASK
+    made = Controller(model, SPEC).plan()
+    assert not made.steps
+    assert any("t007" in sentence for sentence in made.waiting)
+
+
+def test_a_node_with_keys_is_not_touched():
+    model = formed()
+    task = model.start("a")
+    model.servers[task].keys = 3
+    assert not Controller(model, SPEC).plan().steps
+
+
+def test_every_prefix_of_joining_is_finished():
+    def fresh():
+        model = formed("abc")
+        for zone in "abca":
+            model.start(zone)
+        return model
+
+    spec = Spec(3, 4)
+    whole = Controller(fresh(), spec)
+    whole.run()
+    for killed_after in range(whole.commands):
+        for gossip in (False, True):
+            model = fresh()
+            with pytest.raises(Killed):
+                Controller(model, spec, random.Random(killed_after)).run(until=killed_after)
+            if gossip:
+                model.gossip()
+            assert Controller(model, spec).settle() == Plan()
+            assert_formed(model, spec)
+
+
+def test_a_node_that_was_met_and_left_alone_gets_its_master():
+    model = formed("abcab", Spec(3, 2))
+    task = model.start("c")
+    model.do("meet", (_ref(model, "t001"), _ref(model, task)))
+    model.gossip()
+    made = Controller(model, SPEC).plan()
+    assert [type(step) for step in made.steps] == [Replicate, AwaitHealthy]
+
+
+def test_incomplete_tables_are_mended():
+    model = formed()
+    one, other = model.servers["t001"], model.servers["t004"]
+    del one.table[other.id]
+    made = Controller(model, SPEC).plan()
+    assert [type(step) for step in made.steps] == [Meet, AwaitAgreement]
+    assert Controller(model, SPEC).run() == Plan()
+
+
+def test_a_node_that_moved_is_met_again():
+    model = formed()
+    for server in model.servers.values():
+        for belief in server.table.values():
+            belief.address = "10.8.8.8"
+    assert Controller(model, SPEC).run() == Plan()
+    assert_formed(model, SPEC)
+
+
+def test_more_masters_wanted_is_said():
+    model = formed()
+    made = Controller(model, Spec(4, 2)).plan()
+    assert not made.steps
+    assert any("3 masters own slots and 4 are wanted" in s for s in made.waiting)
+
+
+def test_a_task_that_is_stopping_is_said_and_its_node_not_forgotten():
+    model = formed()
+    lost = replica_of(model, "t001")
+    model.tasks[lost] = replace(model.tasks[lost], running=False)
+    model.troubles[lost] = Trouble.UNREACHABLE
+    model.start("a")
+    controller = Controller(model, SPEC)
+    made = controller.run()
+    assert made.waiting == ("1 more tasks are starting or stopping.",)
+    model.troubles.clear()
+    model.kill(lost)
+    assert controller.run() == Plan()
+
+
+def test_a_dead_node_that_still_seems_to_answer_is_not_forgotten():
+    model = formed()
+    model.kill(replica_of(model, "t001"), noticed=False)
+    controller = Controller(model, SPEC)
+    made = controller.plan()
+    assert not made.steps
+    assert any("seems to answer" in sentence for sentence in made.waiting)
+    model.tick()
+    assert [type(step) for step in controller.plan().steps] == [Forget]
+
+
+def _ref(model: Model, task_id: str):
+    return next(live.ref for live in Fleet(model.view()).lives if live.task.id == task_id)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=6, max_size=10),
+    st.integers(3, 4),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 2), st.booleans()), max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_tasks_are_replaced_one_after_another(zones, masters, history, chance):
+    """Losses that leave every shard a node, and a majority: the cluster is whole again."""
+    spec = Spec(masters, len(zones) - masters)
+    model = formed(zones, spec)
+    for until, losses, noticed in history:
+        for _ in range(losses):
+            if victim := _spare(model, chance):
+                model.kill(victim, noticed=noticed)
+                model.start(chance.choice("abcd"))
+        with suppress(Killed, NotYet):
+            Controller(model, spec, chance).run(until=until)
+        model.tick()
+        Controller(model, spec).settle()
+    assert Controller(model, spec).settle() == Plan()
+    assert_formed(model, spec)
+
+
+def _spare(model: Model, chance: random.Random) -> str | None:
+    """A task whose shard has a synchronised node besides, while no master is missing."""
+    if any(b.failed and b.slots for s in model.servers.values() for b in s.table.values()):
+        return None
+    followers = Counter(s.master_id for s in model.servers.values() if s.synced)
+    masters = {s.id for s in model.servers.values() if s.slots}
+    if not {s.master_id for s in model.servers.values() if s.master_id} <= masters:
+        return None
+    spare = [
+        task
+        for task, server in model.servers.items()
+        if server.role is Role.REPLICA or (server.slots and followers[server.id])
+    ]
+    return chance.choice(sorted(spare)) if spare else None
+
+
+def test_the_marker_never_changes_again():
+    model = formed()
+    model.kill("t002")
+    model.start("b")
+    model.tick()
+    Controller(model, SPEC).settle()
+    assert model.marker is Marker.FORMED
+
+
+def test_an_empty_master_becomes_a_replica_unless_slots_are_in_flight():
+    model = formed("abc", Spec(3, 0))
+    emptied, heir = model.servers["t001"], model.servers["t002"]
+    heir.epoch = heir.current_epoch = 9
+    heir.slots, emptied.slots = (SlotRange(0, 10922),), ()
+    model.gossip()
+    made = Controller(model, Spec(2, 1)).plan()
+    assert [type(step) for step in made.steps] == [Replicate, AwaitHealthy]
