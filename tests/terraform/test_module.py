@@ -1,0 +1,93 @@
+"""The Terraform module: its format, its validity, and the ``*.tftest.hcl`` files beside this one.
+
+Everything runs in a copy of the module, with a stand-in for the controller's package, so that neither
+a checkout without ``make package`` nor one with it changes the outcome.
+"""
+
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from stand_in import serving  # noqa: E402 - a script's folder, not a package
+from terraform import terraform  # noqa: E402
+
+PARTS = ("node", "modules", "examples", "tests/terraform")
+TESTS = sorted(path.name for path in HERE.glob("*.tftest.hcl"))
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    with serving() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    """A copy of the module, initialised."""
+    copy = tmp_path_factory.mktemp("module")
+    for path in ROOT.glob("*.tf"):
+        shutil.copy(path, copy)
+    for part in PARTS:
+        ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
+        shutil.copytree(ROOT / part, copy / part, ignore=ignored)
+    (copy / "dist").mkdir()
+    with zipfile.ZipFile(copy / "dist/controller.zip", "w") as package:
+        package.writestr("handler.py", "")
+    code, output = terraform(
+        copy, "init", "-test-directory=tests/terraform", serving_environment=environment
+    )
+    assert code == 0, output
+    return copy
+
+
+def test_format(environment: dict[str, str]) -> None:
+    code, output = terraform(
+        ROOT, "fmt", "-check", "-recursive", "-diff", serving_environment=environment
+    )
+    assert code == 0, f"Run `terraform fmt -recursive`:\n{output}"
+
+
+def test_valid(module: Path, environment: dict[str, str]) -> None:
+    code, output = terraform(module, "validate", "-no-color", serving_environment=environment)
+    assert code == 0, output
+    assert "Warning" not in output, output
+
+
+@pytest.mark.parametrize("file", TESTS)
+def test_behaviour(module: Path, environment: dict[str, str], file: str) -> None:
+    code, output = terraform(
+        module,
+        "test",
+        "-no-color",
+        "-test-directory=tests/terraform",
+        f"-filter=tests/terraform/{file}",
+        serving_environment=environment,
+    )
+    assert code == 0, output
+
+
+def test_missing_package(module: Path, environment: dict[str, str]) -> None:
+    package = module / "dist/controller.zip"
+    aside = package.rename(package.with_suffix(".aside"))
+    try:
+        code, output = terraform(
+            module,
+            "plan",
+            "-no-color",
+            "-var=cluster_name=redis",
+            "-var=vpc_id=vpc-0123456789abcdef0",
+            '-var=private_subnet_ids=["subnet-a","subnet-b"]',
+            serving_environment=environment,
+        )
+    finally:
+        aside.rename(package)
+    assert code != 0
+    assert "run `make package`" in " ".join(output.replace("│", " ").split())
