@@ -36,7 +36,7 @@ variable "auth" {
 
   validation {
     condition     = var.auth == null ? true : (var.auth.password_secret_arn == null ? true : can(regex("^arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:[^:]+(:[^:]*:[^:]*:[^:]*)?$", var.auth.password_secret_arn)))
-    error_message = "auth.password_secret_arn is ${try(var.auth.password_secret_arn, "")}: give the ARN of a secret in Secrets Manager, after which :json-key:version-stage:version-id may follow."
+    error_message = "auth.password_secret_arn is ${jsonencode(try(var.auth.password_secret_arn, null))}: give the ARN of a secret in Secrets Manager, after which :json-key:version-stage:version-id may follow."
   }
 }
 
@@ -458,7 +458,7 @@ variable "task_memory" {
 
   validation {
     condition     = contains(lookup(local.fargate_memory, tostring(var.task_cpu), [var.task_memory]), var.task_memory)
-    error_message = "task_memory is ${var.task_memory}, which Fargate does not sell with task_cpu ${var.task_cpu}: it sells ${join(", ", slice(lookup(local.fargate_memory, tostring(var.task_cpu), [0]), 0, min(3, length(lookup(local.fargate_memory, tostring(var.task_cpu), [0])))))} … ${try(reverse(local.fargate_memory[tostring(var.task_cpu)])[0], 0)} MiB."
+    error_message = "task_memory is ${var.task_memory}, which Fargate does not sell with task_cpu ${var.task_cpu}: it sells ${join(", ", lookup(local.fargate_memory, tostring(var.task_cpu), []))} MiB."
   }
 }
 

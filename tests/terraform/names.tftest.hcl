@@ -175,7 +175,7 @@ run "names" {
   }
 
   assert {
-    condition     = length(ephemeral.aws_secretsmanager_random_password.this) == 0 && length(aws_secretsmanager_secret.password) == 0
+    condition     = length(aws_secretsmanager_secret.password) == 0
     error_message = "A password was made that nobody asked for."
   }
 }

@@ -70,6 +70,9 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws_lambda_invocation": lambda _: {"result": json.dumps(HEALTHY)},
     "aws_partition": lambda _: {"partition": "aws", "dns_suffix": "amazonaws.com"},
     "aws_region": lambda _: {"id": REGION, "name": REGION, "region": REGION},
+    "aws_secretsmanager_secret": lambda config: {
+        "arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{config['name']}-AbCdEf"
+    },
     "aws_secretsmanager_random_password": lambda _: {"random_password": "made-up-password"},
     "aws_subnet": _subnet,
     "aws_subnets": lambda _: {"ids": ["subnet-a", "subnet-b", "subnet-c"]},
