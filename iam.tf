@@ -30,12 +30,14 @@ locals {
   ]
 
   statements = {
+    # Always there, for a policy must say something, and what else it says may depend on an image's name
+    # that is not known at plan time.
     execution = concat(
-      var.enable_cloudwatch_logs ? [{
+      [{
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = ["${local.log_arn_prefix}:${local.task_logs}:*"]
-      }] : [],
+      }],
       length(local.secret_arns) > 0 ? [{
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue"]
@@ -191,18 +193,9 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  for_each = { for name, role in aws_iam_role.this : name => role.name if local.has_policy[name] }
+  for_each = { for name, role in aws_iam_role.this : name => role.name if name != "task" || var.enable_execute_command }
 
   name   = each.key
   role   = each.value
   policy = jsonencode({ Version = "2012-10-17", Statement = local.statements[each.key] })
-}
-
-locals {
-  # Only what is known at plan time decides whether there is a policy.
-  has_policy = {
-    execution   = var.enable_cloudwatch_logs || local.has_password || var.tls != null || length(var.secrets) > 0 || length(local.ecr_images) > 0
-    initializer = true
-    task        = var.enable_execute_command
-  }
 }

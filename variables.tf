@@ -370,7 +370,7 @@ variable "redis_config" {
 variable "redis_exporter" {
   type = object({
     enabled = optional(bool, false)
-    image   = optional(string, "oliver006/redis_exporter:v1.74.0-alpine")
+    image   = optional(string, "quay.io/oliver006/redis_exporter:v1.74.0-alpine")
   })
   description = "A Prometheus exporter beside each node, on port 9121, for whoever may connect to the nodes."
   default     = {}

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ SNAPSHOT = Path(__file__).parent / "schema.json"
 SOURCE = "registry.terraform.io/hashicorp/aws"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+VPC = "vpc-0123456789abcdef0"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 UNKNOWN = msgpack.ExtType(0, b"\x00")
 
@@ -35,6 +37,8 @@ _NESTING = {
     "set": pb.Schema.NestedBlock.SET,
     "map": pb.Schema.NestedBlock.MAP,
 }
+_numbers = count(1)
+
 HEALTHY = {
     "cluster": "made-up",
     "outcome": "converged",
@@ -54,13 +58,20 @@ HEALTHY = {
 """What the controller function answers."""
 
 
+def _secret(config: dict[str, Any]) -> dict[str, Any]:
+    arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{config.get('name') or 'prefix'}-AbCdEf"
+    return {"arn": arn, "id": arn}
+
+
 def _subnet(config: dict[str, Any]) -> dict[str, Any]:
-    """``subnet-a`` is in zone a; ``subnet-public-…`` gives its hosts public addresses."""
+    """``subnet-…-a`` is in zone a; ``subnet-public-…`` gives its hosts public addresses."""
+    if config["id"] == UNKNOWN:  # the resource, not the data source
+        return {"id": f"subnet-{next(_numbers)}-{config['availability_zone'][-1]}"}
     zone = f"{REGION}{config['id'][-1]}"
     return {
         "availability_zone": zone if zone in ZONES else ZONES[0],
         "map_public_ip_on_launch": "public" in config["id"],
-        "vpc_id": "vpc-0123456789abcdef0",
+        "vpc_id": VPC,
     }
 
 
@@ -70,13 +81,18 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws_lambda_invocation": lambda _: {"result": json.dumps(HEALTHY)},
     "aws_partition": lambda _: {"partition": "aws", "dns_suffix": "amazonaws.com"},
     "aws_region": lambda _: {"id": REGION, "name": REGION, "region": REGION},
-    "aws_secretsmanager_secret": lambda config: {
-        "arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{config['name']}-AbCdEf"
-    },
+    "aws_ecs_cluster": lambda config: {
+        "arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{config['cluster_name']}"
+    } if config.get("cluster_name") else {},
+    "aws_kms_key": lambda _: {"arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/made-up"},
+    "aws_secretsmanager_secret": _secret,
+    "aws_security_group": lambda _: {"id": f"sg-{next(_numbers)}"},
+    "aws_service_discovery_dns_namespace": lambda _: {"id": "ns-made-up"},
+    "aws_service_discovery_private_dns_namespace": lambda _: {"id": "ns-made-up"},
     "aws_secretsmanager_random_password": lambda _: {"random_password": "made-up-password"},
     "aws_subnet": _subnet,
     "aws_subnets": lambda _: {"ids": ["subnet-a", "subnet-b", "subnet-c"]},
-    "aws_vpc": lambda _: {"cidr_block": "10.0.0.0/16"},
+    "aws_vpc": lambda _: {"cidr_block": "10.0.0.0/16", "id": VPC},
 }
 
 
@@ -262,7 +278,7 @@ def _made_up(type_name: str, label: str, key: str, type_: Any) -> Any:
     if key == "arn" or key.endswith("_arn"):
         service = kind.partition("-")[0]
         return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/{label}"
-    return f"{kind}-{label}" if key == "id" else f"made-up-{key}"
+    return f"{kind}-{next(_numbers)}" if key == "id" else f"made-up-{key}"
 
 
 def _filled(schema: dict[str, Any], type_name: str, config: pb.DynamicValue) -> pb.DynamicValue:
