@@ -76,6 +76,9 @@ resource "aws_sqs_queue" "dead_letters" {
 }
 
 resource "aws_lambda_function" "controller" {
+  # checkov:skip=CKV_AWS_50: A run logs how long each phase took; tracing would ask for one endpoint more in a VPC without NAT.
+  # checkov:skip=CKV_AWS_115: Reserving fails on new accounts and takes from everybody else; a lease in DynamoDB serialises the runs.
+  # checkov:skip=CKV_AWS_272: The package is built from this very checkout, and its hash is part of the plan.
   count = var.create ? 1 : 0
 
   function_name    = local.function_name

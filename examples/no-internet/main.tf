@@ -32,6 +32,7 @@ module "vpc_endpoints" {
 
 # ECR Public and Docker Hub cannot be reached, so the image is copied here once (see README.md).
 resource "aws_ecr_repository" "redis" {
+  # checkov:skip=CKV_AWS_136: The image is a public one.
   name                 = "redis-no-internet"
   image_tag_mutability = "IMMUTABLE"
 
