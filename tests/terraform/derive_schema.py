@@ -4,15 +4,15 @@
     python tests/terraform/derive_schema.py cdktn_provider_aws-*.whl
 
 writes ``schema.json`` beside this file, in the form of ``terraform providers schema -json``, for
-the types that the repository's Terraform files use. It is kept in the repository, because the wheel
-has 70 MB; run this again when a Terraform file uses a type that the snapshot lacks, or to move to a
-newer provider.
+the types that the repository's Terraform files use. It is kept in the repository, because the
+wheel has 70 MB; run this again when a Terraform file uses a type that the snapshot lacks, or to
+move to a newer provider.
 
-The wheel holds a jsii archive, in which every type of the provider has one generated JavaScript file,
-``lib/<type>/index.js``. It says of each attribute whether it is required, optional or computed (in a
-comment), its type (in its getter), and of each block how it nests (in ``…ToHclTerraform``). What it
-does not say, and what is made up here: which attributes are sensitive (``SENSITIVE``), deprecations,
-descriptions, and the versions of schemas.
+The wheel holds a jsii archive, in which every type of the provider has one generated JavaScript
+file, ``lib/<type>/index.js``. It says of each attribute whether it is required, optional or
+computed (in a comment) and of which type (in its getter), and of each block how it nests (in
+``…ToHclTerraform``). What it does not say: which attributes are sensitive (``SENSITIVE`` does),
+deprecations, descriptions, the versions of schemas, and a most of more than one block.
 """
 
 import io
@@ -65,7 +65,7 @@ _TYPES = {
 
 
 def used_types() -> Iterator[tuple[str, str]]:
-    """Kind and type of everything that the Terraform files of the repository ask the provider for."""
+    """Kind and type of everything that the repository's Terraform files ask the provider for."""
     files = [*ROOT.glob("*.tf"), *ROOT.glob("modules/*/*.tf"), *ROOT.glob("examples/*/*.tf")]
     found = {use for file in files for use in _USED.findall(file.read_text())}
     return iter(sorted(found))
@@ -84,11 +84,11 @@ class Source:
             for match in _FUNCTION.finditer(text)
         }
 
-    def main(self) -> tuple[str, str]:
-        """Name and body of the class that is the type itself; blocks have another base."""
-        for name, (base, body) in self.classes.items():
+    def main(self) -> str:
+        """Body of the class that is the type itself; blocks have another base."""
+        for base, body in self.classes.values():
             if base.startswith("Terraform"):
-                return name, body
+                return body
         raise SystemExit("There is no class for the type itself: the archive has another form now.")
 
     def block(self, body: str, hcl: dict[str, re.Match[str]]) -> dict[str, object]:
@@ -97,7 +97,7 @@ class Source:
         for name, computed, optional, required, code in _ATTRIBUTE.findall(body):
             nested = _NESTED.search(code)
             if nested and name in hcl and hcl[name][3] == "true" and computed == "false":
-                blocks[name] = self._nested_block(nested[1], hcl[name], required == "true")
+                blocks[name] = self._nested_block(nested[1], hcl[name], required=required == "true")
                 continue
             flags = {"computed": computed, "optional": optional, "required": required}
             attributes[name] = {
@@ -111,7 +111,7 @@ class Source:
             block["block_types"] = blocks
         return block
 
-    def _nested_block(self, cls: str, hcl: re.Match[str], required: bool) -> dict[str, object]:
+    def _nested_block(self, cls: str, hcl: re.Match[str], *, required: bool) -> dict[str, object]:
         many = cls.endswith("List")
         nesting = {"struct": "single"}.get(hcl[4], hcl[4])
         nested: dict[str, object] = {"nesting_mode": nesting, "block": self._fields(cls)}
@@ -132,7 +132,9 @@ class Source:
         stem = cls.removesuffix("List").removesuffix("Map").removesuffix("OutputReference")
         _, body = self.classes[f"{stem}OutputReference"]
         fields = {
-            name: self._nested_type(inner) if (inner := _NESTED.search(code)) else _simple_type(name, code)
+            name: self._nested_type(inner)
+            if (inner := _NESTED.search(code))
+            else _simple_type(name, code)
             for name, _, _, _, code in _ATTRIBUTE.findall(body)
         }
         if cls.endswith("Map"):
@@ -153,7 +155,7 @@ def _simple_type(name: str, code: str) -> object:
 
 def schema_of(text: str) -> dict[str, object]:
     source = Source(text)
-    name, body = source.main()
+    body = source.main()
     return {"version": 0, "block": source.block(body, _hcl_of_main(text))}
 
 
@@ -163,7 +165,7 @@ def _hcl_of_main(text: str) -> dict[str, re.Match[str]]:
 
 
 def _provider_schema(text: str) -> dict[str, object]:
-    """The provider's own arguments that are plain; its blocks are left out, as nothing uses them."""
+    """The provider's own plain arguments; its blocks are left out, as nothing uses them."""
     types = {"string": "string", "number": "number", "boolean": "bool"}
     attributes = {
         name: {"type": types[line[5]], "optional": True}

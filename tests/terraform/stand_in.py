@@ -1,12 +1,13 @@
 """A stand-in for HashiCorp's AWS provider: the real schema, and made-up answers.
 
 ``serving()`` starts a gRPC server that speaks Terraform's plugin protocol 6, with the schema of
-``schema.json``; Terraform finds it through ``TF_REATTACH_PROVIDERS``, so that no registry is asked and
-nothing is downloaded. Terraform itself checks every resource against the schema. What the provider
-would check beyond that (a name's length, say) is not checked here.
+``schema.json``. Terraform finds it through ``TF_REATTACH_PROVIDERS``, so that no registry is asked
+and nothing is downloaded. Terraform itself checks every resource against the schema. What the
+provider would check beyond that (a name's length, say) is not checked here.
 
-A plan leaves what the provider would compute unknown; apply, read and open make it up (``_made_up``).
-That includes ephemeral resources and write-only arguments, for which ``mock_provider`` has nothing.
+A plan leaves what the provider would compute unknown; apply, read and open make it up
+(``_made_up``). That includes ephemeral resources and write-only arguments, for which
+``mock_provider`` has nothing.
 """
 
 import json
@@ -59,7 +60,9 @@ HEALTHY = {
 
 
 def _secret(config: dict[str, Any]) -> dict[str, Any]:
-    arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{config.get('name') or 'prefix'}-AbCdEf"
+    arn = (
+        f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{config.get('name') or 'prefix'}-AbCdEf"
+    )
     return {"arn": arn, "id": arn}
 
 
@@ -81,9 +84,11 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws_lambda_invocation": lambda _: {"result": json.dumps(HEALTHY)},
     "aws_partition": lambda _: {"partition": "aws", "dns_suffix": "amazonaws.com"},
     "aws_region": lambda _: {"id": REGION, "name": REGION, "region": REGION},
-    "aws_ecs_cluster": lambda config: {
-        "arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{config['cluster_name']}"
-    } if config.get("cluster_name") else {},
+    "aws_ecs_cluster": lambda config: (
+        {"arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{config['cluster_name']}"}
+        if config.get("cluster_name")
+        else {}
+    ),
     "aws_kms_key": lambda _: {"arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/made-up"},
     "aws_secretsmanager_secret": _secret,
     "aws_security_group": lambda _: {"id": f"sg-{next(_numbers)}"},
@@ -271,8 +276,10 @@ def _make_up(block: dict[str, Any], type_name: str, values: dict[str, Any]) -> N
 
 def _made_up(type_name: str, label: str, key: str, type_: Any) -> Any:
     if type_ != "string":
-        return {"number": 1, "bool": False}.get(type_) if isinstance(type_, str) else (
-            {} if type_[0] == "map" else []
+        return (
+            {"number": 1, "bool": False}.get(type_)
+            if isinstance(type_, str)
+            else ({} if type_[0] == "map" else [])
         )
     kind = type_name.removeprefix("aws_").replace("_", "-")
     if key == "arn" or key.endswith("_arn"):

@@ -41,7 +41,9 @@ def environment(serving_environment: dict[str, str]) -> dict[str, str]:
     return kept | quiet | serving_environment
 
 
-def terraform(folder: Path, *arguments: str, serving_environment: dict[str, str]) -> tuple[int, str]:
+def terraform(
+    folder: Path, *arguments: str, serving_environment: dict[str, str]
+) -> tuple[int, str]:
     """Exit code and output of ``terraform ARGUMENTS`` in ``folder``."""
     done = run(
         [*program(), *arguments],
@@ -58,4 +60,5 @@ def terraform(folder: Path, *arguments: str, serving_environment: dict[str, str]
 
 if __name__ == "__main__":
     with serving() as variables:
-        raise SystemExit(run([*program(), *sys.argv[1:]], env=environment(variables)).returncode)
+        done = run([*program(), *sys.argv[1:]], env=environment(variables), check=False)
+    raise SystemExit(done.returncode)

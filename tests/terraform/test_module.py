@@ -1,7 +1,7 @@
 """The Terraform module: its format, its validity, and the ``*.tftest.hcl`` files beside this one.
 
-Everything runs in a copy of the module, with a stand-in for the controller's package, so that neither
-a checkout without ``make package`` nor one with it changes the outcome.
+Everything runs in a copy of the module, with a stand-in for the controller's package, so that it
+makes no difference whether ``make package`` has run in the checkout.
 """
 
 import shutil
@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import run
 
 import pytest
 
@@ -17,6 +18,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 from stand_in import serving  # noqa: E402 - a script's folder, not a package
+
 from terraform import terraform  # noqa: E402
 
 PARTS = ("node", "modules", "examples", "tests/terraform")
@@ -72,6 +74,21 @@ def test_behaviour(module: Path, environment: dict[str, str], file: str) -> None
         serving_environment=environment,
     )
     assert code == 0, output
+
+
+def test_tables() -> None:
+    """The page's tables are those that the variables and outputs make."""
+    command = [sys.executable, "tests/terraform/tables.py", "--check", "docs/terraform.md"]
+    done = run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_of_redis() -> None:
+    """The list that unknown options are told by is in the module's spelling, and in order."""
+    options = (ROOT / "node/options.txt").read_text().split()
+    assert options == sorted(set(options))
+    assert all(option.replace("_", "").isalnum() and option.islower() for option in options)
+    assert {"maxmemory_policy", "appendonly", "tls_port", "requirepass"} <= set(options)
 
 
 def test_missing_package(module: Path, environment: dict[str, str]) -> None:
