@@ -31,7 +31,10 @@ def aws_endpoint() -> Iterator[str]:
                 [sys.executable, "-m", "ministack"],
                 cwd=home,
                 env={**os.environ, "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1"}
-                | {"TMPDIR": home, "LOG_LEVEL": "WARNING"},
+                | {"TMPDIR": home, "LOG_LEVEL": "WARNING"}
+                # Neither more ports than the one, nor a look at anybody's containers.
+                | {"IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
+                | {"DOCKER_HOST": f"unix://{home}/no-docker.sock"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -68,6 +68,13 @@ class Reconciler:
                 async with settings_kept(made.steps, connections):
                     await self._take(made, connections, patience_s)
 
+    async def form(self) -> None:
+        """Take the steps of one plan, without looking again."""
+        async with Connections(self.settings, self.connect) as connections:
+            made = await self.look(connections)
+            async with settings_kept(made.steps, connections):
+                await self._take(made, connections, patience_s=120)
+
     async def look(self, connections: Connections) -> Plan:
         start = time.perf_counter()
         self.members = await observe(self.tasks, connections)

@@ -21,7 +21,7 @@ class LocalCloudError(PermanentError):
     """The local cloud cannot do what it was asked for."""
 
 
-class InvalidOption(LocalCloudError):  # noqa: N818 - named for what it says
+class InvalidOption(LocalCloudError):
     """An option has a value that cannot work; the message names both."""
 
 
@@ -29,37 +29,37 @@ class UnknownServer(InvalidOption):
     """There is no such server program, or it is none that we can run."""
 
 
-class AlreadyRunning(LocalCloudError):  # noqa: N818 - named for what it says
+class AlreadyRunning(LocalCloudError):
     """A local cloud runs in this state directory, or is just being started there."""
 
 
-class NotRunning(LocalCloudError):  # noqa: N818 - named for what it says
+class NotRunning(LocalCloudError):
     """No local cloud runs in this state directory."""
 
 
-class StateDirUnusable(LocalCloudError):  # noqa: N818 - named for what it says
+class StateDirUnusable(LocalCloudError):
     """The state directory cannot be used: no permission, or it holds files that are not ours."""
 
 
-class PortInUse(LocalCloudError):  # noqa: N818 - named for what it says
+class PortInUse(LocalCloudError):
     """Another program listens on the port that the endpoint was to have."""
 
 
-class LoopbackUnavailable(LocalCloudError):  # noqa: N818 - named for what it says
+class LoopbackUnavailable(LocalCloudError):
     """The machine does not let us use addresses such as 127.16.0.1."""
 
 
-class StartFailed(LocalCloudError):  # noqa: N818 - named for what it says
+class StartFailed(LocalCloudError):
     """The local cloud did not come up; whatever had been started is stopped again."""
 
 
-class NoSuchTask(LocalCloudError):  # noqa: N818 - named for what it says
+class NoSuchTask(LocalCloudError):
     """What was given names no task that runs, or more than one."""
 
 
-class CannotStartContainer(LocalCloudError):  # noqa: N818 - named for what it says
+class CannotStartContainer(LocalCloudError):
     """A container cannot be started; the message is ECS' words for the reason."""
 
 
-class InvalidSubnet(LocalCloudError):  # noqa: N818 - named for what it says
+class InvalidSubnet(LocalCloudError):
     """A subnet that was named does not exist."""

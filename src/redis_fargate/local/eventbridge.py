@@ -9,13 +9,13 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from redis_fargate.local.clients import Clients
+from redis_fargate.local.invoking import Invocations
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import TargetOutputTypeDef
@@ -43,6 +43,7 @@ class EventBridge:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._invocations = Invocations(clients.url)
         self._queue: asyncio.Queue[Event] = asyncio.Queue(_LONGEST_QUEUE)
         self._task: asyncio.Task[None] | None = None
 
@@ -53,18 +54,17 @@ class EventBridge:
         await self._queue.put(event)
 
     async def close(self, timeout_s: float = 5) -> None:
-        """Deliver what waits, for so long at most; publish nothing afterwards."""
-        if self._task is None:
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._queue.join()
-        except TimeoutError:
-            _logger.warning("%d events were not delivered in time.", self._queue.qsize())
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
+        """Find the targets of what waits, for so long at most, and forget invocations that wait."""
+        if self._task is not None:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._queue.join()
+            except TimeoutError:
+                _logger.warning("%d events were not delivered in time.", self._queue.qsize())
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        self._invocations.close()
 
     async def _deliver_all(self) -> None:
         while True:
@@ -126,9 +126,7 @@ class EventBridge:
         except ValueError as error:
             _logger.warning("Rule %s, target %s: %s", rule.name, target["Id"], error)
             return
-        self._clients.functions.invoke(
-            FunctionName=target["Arn"], InvocationType="Event", Payload=payload
-        )
+        self._invocations.submit(target["Arn"], payload)
         _logger.info("Rule %s: %s invokes %s.", rule.name, _title(event), target["Arn"])
 
 

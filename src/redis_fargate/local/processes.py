@@ -9,17 +9,23 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _POLL_S = 0.01
+_NO_TERMINAL = "0"
 
 
 def start_ticks(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None if there is no such process."""
+    stat = _stat(pid)
+    return None if stat is None or stat[0] in {"Z", "X"} else int(stat[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Read what follows the program's name in a process' stat: its state, parent, group …"""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The program's name, in parentheses, may hold spaces and parentheses of its own.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    # The name, in parentheses, may hold spaces and parentheses of its own.
+    return stat.rpartition(")")[2].split()
 
 
 def is_alive(pid: int, ticks: int) -> bool:
@@ -27,30 +33,31 @@ def is_alive(pid: int, ticks: int) -> bool:
     return start_ticks(pid) == ticks
 
 
-def working_in(directory: Path) -> list[int]:
-    """Find our user's processes whose working directory or TMPDIR is inside a directory."""
-    inside = os.fsencode(directory)
+def of_directory(tmp: Path, tasks: Path) -> list[int]:
+    """Find our user's processes that have ``tmp`` as TMPDIR, or work inside ``tasks``.
+
+    A process with a terminal is none of them, but the shell of somebody who looks at the files.
+    Servers are known by their working directory alone, as they write over their environment.
+    """
+    variable = b"TMPDIR=" + os.fsencode(tmp)
     return [
         int(entry.name)
         for entry in _PROC.iterdir()
         if entry.name.isdigit()
         and int(entry.name) != os.getpid()
-        and _is_inside(entry, inside)
+        and _works_for(entry, variable, tasks)
         and start_ticks(int(entry.name)) is not None
     ]
 
 
-def _is_inside(process: Path, directory: bytes) -> bool:
+def _works_for(process: Path, variable: bytes, tasks: Path) -> bool:
     try:
-        cwd = os.fsencode(process.joinpath("cwd").readlink())
-        environment = process.joinpath("environ").read_bytes().split(b"\0")
+        if variable in process.joinpath("environ").read_bytes().split(b"\0"):
+            return True
+        inside = process.joinpath("cwd").readlink().is_relative_to(tasks)
     except OSError:  # it has ended, or is somebody else's
         return False
-    return (
-        cwd == directory
-        or cwd.startswith(directory + b"/")
-        or b"TMPDIR=" + directory + b"/tmp" in environment
-    )
+    return inside and (stat := _stat(int(process.name))) is not None and stat[4] == _NO_TERMINAL
 
 
 def wait_until_gone(pid: int, ticks: int, timeout_s: float) -> bool:

@@ -3,15 +3,15 @@
 from redis_fargate.topology.errors import PermanentError, TemporaryError
 
 
-class NodeUnreachable(TemporaryError):  # noqa: N818 - named for what it says
+class NodeUnreachable(TemporaryError):
     """No connection to a node, or no answer before the deadline."""
 
 
-class NodeLoading(TemporaryError):  # noqa: N818 - named for what it says
+class NodeLoading(TemporaryError):
     """The node is up, and reading its data set into memory."""
 
 
-class CommandRefused(TemporaryError):  # noqa: N818 - named for what it says
+class CommandRefused(TemporaryError):
     """The node answered a command with an error.
 
     ``reply`` is the error in the server's words, without its leading ``ERR``;
@@ -29,17 +29,17 @@ class CommandRefused(TemporaryError):  # noqa: N818 - named for what it says
         return self.reply.lower().startswith(("unknown command", "unknown subcommand"))
 
 
-class PreconditionFailed(TemporaryError):  # noqa: N818 - named for what it says
+class PreconditionFailed(TemporaryError):
     """The node is no longer as the plan saw it, so the step was not taken."""
 
 
-class StepFailed(TemporaryError):  # noqa: N818 - named for what it says
+class StepFailed(TemporaryError):
     """A step was taken, and its effect was not seen before the deadline."""
 
 
-class AuthenticationFailed(PermanentError):  # noqa: N818 - named for what it says
+class AuthenticationFailed(PermanentError):
     """The node refuses our credentials, or does not ask for the password that it should have."""
 
 
-class NotInClusterMode(PermanentError):  # noqa: N818 - named for what it says
+class NotInClusterMode(PermanentError):
     """The server runs with ``cluster-enabled no``."""

@@ -30,7 +30,7 @@ async def await_agreement(
         StepFailed: they did not get there in time; says who lacks what.
 
     """
-    tables = await together(_table(node, connections) for node in step.nodes)
+    tables = await together(_table(node, connections, patience_s) for node in step.nodes)
     claims = {table.myself.id: table.myself.slots for table in tables}
     claimed = sum(map(count, claims.values()))
 
@@ -94,8 +94,14 @@ async def repair_link(connection: NodeConnection) -> None:
         await connection.call("CLUSTER", "REPLICATE", master.id)
 
 
-async def _table(node: NodeRef, connections: Connections) -> NodeTable:
-    return await node_table(await connections.to(node))
+async def _table(node: NodeRef, connections: Connections, patience_s: float) -> NodeTable:
+    silence: NodeUnreachable | NodeLoading | None = None
+    async for _ in attempts(patience_s):
+        try:
+            return await node_table(await connections.to(node))
+        except (NodeUnreachable, NodeLoading) as error:  # busy with meeting all the others
+            silence = error
+    raise StepFailed(f"{node} does not tell whom it knows: {silence}")
 
 
 def _disagreement(

@@ -173,6 +173,34 @@ def test_tls(start: Starter, environment: dict[str, str], tmp_path: Path) -> Non
     assert stat.S_IMODE((node.directory / "tls.key").stat().st_mode) == 0o600
 
 
+def test_nodes_with_tls_find_each_other(
+    start: Starter, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if SERVERS["redis7"] is None:
+        pytest.skip("only redis-server of the system speaks TLS here")
+    cert, key = certificate(tmp_path)
+    tls = {"ssl": True, "ssl_ca_certs": str(tmp_path / "cert.pem"), "ssl_check_hostname": False}
+    environment |= {
+        "REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_CONFIG": "repl-diskless-sync-delay 0",
+        "REDIS_TLS_CERT": cert, "REDIS_TLS_KEY": key, "REDIS_TLS_CA": cert,
+    }  # fmt: skip
+    master = start(environment, **tls)
+    replica = start(
+        environment | {"REDIS_ADDRESS": free_address(), "REDIS_DATA_DIR": str(tmp_path / "data-2")},
+        **tls,
+    )
+    with master.client() as on_master, replica.client() as on_replica:
+        on_replica.execute_command("CLUSTER MEET", master.address, 6379)
+        master_id = on_master.execute_command("CLUSTER MYID")
+        deadline = time.monotonic() + DEADLINE_S
+        while not replicates(on_replica, master_id):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        while on_replica.info("replication")["master_link_status"] != "up":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 REFUSED = {
     "no server": ({"REDIS_SERVER": "/nowhere/redis-server"}, "/nowhere/redis-server"),
     "not a program": ({"REDIS_SERVER": "/etc/passwd"}, "/etc/passwd"),

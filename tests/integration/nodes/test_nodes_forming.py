@@ -67,19 +67,18 @@ def test_late_tasks_join_and_dead_ones_are_forgotten(fleet: Fleet) -> None:
     servers += fleet.start(1, **config)
     reconciler.tasks = tasks_of(servers)
 
-    async def until_forgotten() -> None:
+    async def until_forgotten() -> tuple[Member, ...]:
         # The others have to notice that it is dead.
         async for _ in attempts(30):
-            if not (await reconciler.run()).waiting and await _known(reconciler) == {6}:
-                return
+            waits = (await reconciler.run()).waiting
+            members = await _observed(reconciler)
+            known = {peer.id for m in members if m.node for peer in m.node.peers}
+            if not waits and known == {m.node.id for m in members if m.node}:
+                break
+        return members
 
-    asyncio.run(until_forgotten())
-    assert_as_wanted(reconciler.members, Spec(3, 3), quick)
+    assert_as_wanted(asyncio.run(until_forgotten()), Spec(3, 3), quick)
     assert_others_agree(fleet, servers[0])
-
-
-async def _known(reconciler: Reconciler) -> set[int]:
-    return {len(m.node.peers) + 1 for m in await _observed(reconciler) if m.node}
 
 
 def test_an_observation_tells_what_the_node_tells(fleet: Fleet) -> None:

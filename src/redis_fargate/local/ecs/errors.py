@@ -3,7 +3,7 @@
 from redis_fargate.local.errors import LocalCloudError
 
 
-class NoAddress(LocalCloudError):  # noqa: N818 - reads as the condition that it is
+class NoAddress(LocalCloudError):
     """No loopback address is to be had for a task; the message says what to do."""
 
 

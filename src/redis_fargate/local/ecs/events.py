@@ -1,4 +1,7 @@
-"""The events of ECS in EventBridge's envelope (ECS developer guide, "Events"), and their delivery."""
+"""The events of ECS in EventBridge's envelope, and their delivery.
+
+Source of the shapes: ECS developer guide, "Amazon ECS events".
+"""
 
 import asyncio
 import logging

@@ -1,10 +1,10 @@
 """The service scheduler's decisions, apart from acting on them: which tasks to start and stop.
 
-``decide`` is a pure function of what a service wants and which of its tasks are meant to run
-(sources: ECS' API reference, ``DeploymentConfiguration`` and ``UpdateTaskProtection``). It never lets a stop of its own take the healthy tasks
-below ``minimumHealthyPercent`` (rounded up), never starts a task above ``maximumPercent`` (rounded
-down), and never stops a protected task, but for one: a task that fails its health check is
-replaced whether it is protected or not, as on AWS.
+``decide`` is a pure function of what a service wants and which of its tasks are meant to run. It
+never lets a stop of its own take the healthy tasks below ``minimumHealthyPercent`` (rounded up),
+never starts a task above ``maximumPercent`` (rounded down), and never stops a protected task, but
+for one: a task that fails its health check is replaced whether it is protected or not, as on AWS.
+Sources: ECS' API reference, ``DeploymentConfiguration`` and ``UpdateTaskProtection``.
 """
 
 from collections import Counter

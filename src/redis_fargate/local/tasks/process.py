@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-import os
 import shlex
-import signal
 import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis_fargate.local.clients import Clients
 from redis_fargate.local.errors import CannotStartContainer
 from redis_fargate.local.ports import Container, HealthCheck, HealthListener, Launch
 from redis_fargate.local.tasks import guard, ping
+from redis_fargate.local.tasks.child import Child
 from redis_fargate.local.tasks.health import watch_health
 from redis_fargate.local.tasks.logs import LogShipper, Writer
 from redis_fargate.local.tasks.secrets import resolve_secrets
@@ -43,20 +40,24 @@ class ProcessRuntime:
 
     async def start(self, launch: Launch, on_health: HealthListener) -> Container:
         """Start a container; see :meth:`redis_fargate.local.ports.TaskRuntime.start`."""
+        command = [*launch.entry_point, *launch.command]
+        if not command:
+            raise CannotStartContainer(
+                "CannotStartContainerError: no command specified: give the container an entryPoint "
+                "or a command."
+            )
         programs = await find_programs(launch.image)
         secrets = await asyncio.to_thread(resolve_secrets, self._clients, launch.secrets)
         writer = await self._logs.open(launch.log) if launch.log else None
         environment = self._environment(launch, programs) | secrets
         try:
-            process = await _start_process(
-                [*launch.entry_point, *launch.command], environment, launch.directory
-            )
+            child = await Child.start(command, environment, launch.directory)
         except CannotStartContainer:
             if writer is not None:
                 writer.close()
             raise
-        self._watch_over(f"+{process.pid}")
-        container = ProcessContainer(launch, process, environment, on_health, writer)
+        self._watch_over(f"+{child.pid}")
+        container = ProcessContainer(launch, child, environment, on_health, writer)
         self._containers.add(container)
         container.ended.add_done_callback(lambda _: self._forget(container))
         return container
@@ -113,13 +114,13 @@ class ProcessContainer:
     def __init__(
         self,
         launch: Launch,
-        process: Process,
+        child: Child,
         environment: Mapping[str, str],
         on_health: HealthListener,
         writer: Writer | None,
     ) -> None:
         self._launch = launch
-        self._process = process
+        self._child = child
         self._environment = environment
         self._writer = writer
         self._health = (
@@ -136,7 +137,7 @@ class ProcessContainer:
     @property
     def process_id(self) -> int:
         """The id of the container's process, and of its process group."""
-        return self._process.pid
+        return self._child.pid
 
     async def wait(self) -> int:
         """Wait until it has ended; see :class:`~redis_fargate.local.ports.Container`."""
@@ -144,8 +145,7 @@ class ProcessContainer:
 
     async def stop(self) -> int:
         """SIGTERM, and SIGKILL after the stop timeout; the exit code."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        self._child.terminate()
         _, late = await asyncio.wait([self.ended], timeout=self._launch.stop_timeout_s)
         if late:
             _logger.info("Task %s outlived its stop timeout: SIGKILL.", self._launch.task_id)
@@ -154,29 +154,24 @@ class ProcessContainer:
 
     def kill(self) -> None:
         """SIGKILL to the process and to all that it has started."""
-        if self._process.returncode is None:
-            _kill_group(self._process.pid)
+        self._child.kill()
 
     async def _run(self) -> int:
         reading = asyncio.create_task(self._read())
-        code = await self._process.wait()
-        # In a container nothing outlives the first process.
-        _kill_group(self._process.pid)
+        code = await self._child.wait()
         if self._health is not None:
             self._health.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._health
-        # A process that left the group may still hold the other end of the pipe.
-        _, late = await asyncio.wait([reading], timeout=_LAST_WORDS_S)
-        for task in late:
-            task.cancel()
+            await asyncio.wait([self._health])
+        # A process that has made a session of its own may still be there to print.
+        await asyncio.wait([reading], timeout=_LAST_WORDS_S)
+        reading.cancel()
+        self._child.close()
         if self._writer is not None:
             self._writer.close()
-        return code if code >= 0 else 128 - code
+        return code
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
-        while piece := await self._process.stdout.read(_PIECE_BYTES):
+        while piece := await self._child.output.read(_PIECE_BYTES):
             if self._writer is not None:
                 self._writer.write(piece)
 
@@ -184,7 +179,7 @@ class ProcessContainer:
         check = self._launch.health_check
         assert check is not None  # noqa: S101 - without one nobody asks
         try:
-            process = await _start_process(
+            child = await Child.start(
                 _check_command(check), self._environment, self._launch.directory
             )
         except CannotStartContainer as error:
@@ -192,51 +187,23 @@ class ProcessContainer:
             return False
         try:
             async with asyncio.timeout(check.timeout_s):
-                output, _ = await process.communicate()
+                code = await child.wait()
+                output = await child.output.read()
         except TimeoutError:
-            output = b"timed out"
+            code, output = 1, b"timed out"
         finally:
-            if process.returncode is None:
-                _kill_group(process.pid)
-                await process.communicate()
-        if process.returncode != 0:
+            child.kill()
+            await child.wait()
+            child.close()
+        if code != 0:
             text = output.decode(errors="replace").strip()
             _logger.debug("Health check of task %s: %s", self._launch.task_id, text)
-        return process.returncode == 0
+        return code == 0
 
 
 def _check_command(check: HealthCheck) -> list[str]:
     kind, *words = check.command
     return ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words
-
-
-async def _start_process(
-    command: Sequence[str], environment: Mapping[str, str], directory: Path
-) -> Process:
-    if not command:
-        raise CannotStartContainer(
-            "CannotStartContainerError: no command specified: give the container an entryPoint or "
-            "a command."
-        )
-    try:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            env=environment,
-            cwd=directory,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise CannotStartContainer(
-            f"CannotStartContainerError: {command[0]!r} cannot be started: {error}."
-        ) from error
-
-
-def _kill_group(process_id: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process_id, signal.SIGKILL)
 
 
 def _ping_client(directory: Path) -> Path:

@@ -25,7 +25,7 @@ from redis_fargate.local.errors import CannotStartContainer
 
 _VERSION_TIMEOUT_S = 10
 _REFERENCE = re.compile(
-    r"(?:.*/)?(?P<repository>[^/:@]+)(?::(?P<tag>[^/:@]+))?(?:@sha256:[0-9a-f]+)?"
+    r"(?:[\w.:/-]+/)?(?P<repository>[\w.-]+)(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?"
 )
 _logger = logging.getLogger(__name__)
 

@@ -1,0 +1,38 @@
+"""The tree of commands."""
+
+import typer
+
+from redis_fargate.cli import (
+    local_down,
+    local_logs,
+    local_scale,
+    local_status,
+    local_stop_task,
+    local_up,
+    status,
+)
+from redis_fargate.cli.exitcodes import EXIT_CODES
+
+
+def _tree(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        help=help_text,
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        # Plain help: Rich would make every command a tenth of a second slower.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
+app = _tree("A Redis Cluster on AWS ECS Fargate that forms and heals itself.")
+local = _tree("The local cloud: an AWS endpoint, ECS and real Redis servers on this machine.")
+app.command("status")(status.status)
+app.add_typer(local, name="local")
+local.command("up")(local_up.up)
+local.command("down")(local_down.down)
+local.command("status")(local_status.status)
+local.command("scale")(local_scale.scale)
+local.command("stop-task")(local_stop_task.stop_task)
+local.command("logs")(local_logs.logs)

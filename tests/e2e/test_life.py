@@ -1,0 +1,52 @@
+"""What happens to a cluster that is up: tasks that stop, more replicas, controllers that meet."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from rig import Cli, clients_of, eventually, invoke, nodes_of
+
+from servers import PROGRAMS
+
+
+def test_a_stopped_task_is_replaced_and_the_dead_node_is_forgotten(cli: Cli) -> None:
+    program = PROGRAMS["valkey-9.1"]()
+    up = cli.up()
+    gone = up.result["shards"][0]["replicas"][0]
+    cli.run("local", "stop-task", gone["address"])
+    result = eventually(
+        cli.result,
+        lambda seen: (
+            seen["health"] == "ok"
+            and len(nodes_of(seen)) == 6
+            and gone["task_id"] not in {node["task_id"] for node in nodes_of(seen)}
+        ),
+        timeout_s=90,
+    )
+    for node in nodes_of(result):
+        table = up.redis_cli(program, "-h", node["address"], "cluster", "nodes")
+        assert gone["node_id"] not in table
+        assert len(table.splitlines()) == 6
+    up.assert_others_agree(program)
+
+    grown = cli.json("local", "scale", "--replicas", "5")
+    assert grown["result"]["health"] == "ok"
+    assert len(nodes_of(grown["result"])) == 8
+    followers = [len(shard["replicas"]) for shard in grown["result"]["shards"]]
+    assert sorted(followers) == [1, 2, 2]
+    assert "fewer" in cli.run("local", "scale", "--replicas", "4", code=2).stderr
+
+    logged = cli.run("local", "logs", up.host).stdout
+    assert "Ready to accept connections" in logged
+    assert up.password not in cli.run("local", "logs").stdout
+    assert "as wanted" in cli.run("local", "logs", "controller").stdout
+    up.assert_serves()
+
+
+def test_two_controllers_at_once(cli: Cli) -> None:
+    cli.up()
+    with clients_of(cli) as clients, ThreadPoolExecutor() as pool:
+        invoke(clients, "reconcile")
+        for _ in range(3):
+            outcomes = list(pool.map(lambda _: invoke(clients, "reconcile")["outcome"], range(3)))
+            assert set(outcomes) <= {"converged", "busy"}
+            assert "converged" in outcomes
+        assert invoke(clients, "status")["health"] == "ok"
