@@ -161,3 +161,10 @@ run "requirepass" {
   }
 }
 
+run "nothing_known_before" {
+  state_key = "nothing_known_before"
+
+  module {
+    source = "./tests/terraform/unknown"
+  }
+}

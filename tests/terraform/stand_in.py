@@ -132,10 +132,16 @@ class StandIn(pb_grpc.ProviderServicer):
 
     def __init__(self) -> None:
         schemas = json.loads(SNAPSHOT.read_text())["provider_schemas"][SOURCE]
-        self._provider = schemas["provider"]
         self._resources = schemas["resource_schemas"]
         self._data = schemas["data_source_schemas"]
         self._ephemeral = schemas["ephemeral_resource_schemas"]
+        # Terraform asks for it several times in each run of a test.
+        self._schema = pb.GetProviderSchema.Response(
+            provider=_schema(schemas["provider"]),
+            resource_schemas={name: _schema(it) for name, it in self._resources.items()},
+            data_source_schemas={name: _schema(it) for name, it in self._data.items()},
+            ephemeral_resource_schemas={name: _schema(it) for name, it in self._ephemeral.items()},
+        )
 
     def GetMetadata(self, request, context):  # noqa: N802 - the protocol's names, here and below
         return pb.GetMetadata.Response(
@@ -148,12 +154,7 @@ class StandIn(pb_grpc.ProviderServicer):
         )
 
     def GetProviderSchema(self, request, context):  # noqa: N802
-        return pb.GetProviderSchema.Response(
-            provider=_schema(self._provider),
-            resource_schemas={name: _schema(it) for name, it in self._resources.items()},
-            data_source_schemas={name: _schema(it) for name, it in self._data.items()},
-            ephemeral_resource_schemas={name: _schema(it) for name, it in self._ephemeral.items()},
-        )
+        return self._schema
 
     def ValidateProviderConfig(self, request, context):  # noqa: N802
         return pb.ValidateProviderConfig.Response()
