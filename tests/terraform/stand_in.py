@@ -84,11 +84,10 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws_lambda_invocation": lambda _: {"result": json.dumps(HEALTHY)},
     "aws_partition": lambda _: {"partition": "aws", "dns_suffix": "amazonaws.com"},
     "aws_region": lambda _: {"id": REGION, "name": REGION, "region": REGION},
-    "aws_ecs_cluster": lambda config: (
-        {"arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{config['cluster_name']}"}
-        if config.get("cluster_name")
-        else {}
-    ),
+    "aws_ecs_cluster": lambda config: {
+        "arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/"
+        f"{config.get('name') or config.get('cluster_name')}"
+    },
     "aws_kms_key": lambda _: {"arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/made-up"},
     "aws_secretsmanager_secret": _secret,
     "aws_security_group": lambda _: {"id": f"sg-{next(_numbers)}"},
