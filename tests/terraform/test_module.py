@@ -1,53 +1,16 @@
-"""The Terraform module: its format, its validity, and the ``*.tftest.hcl`` files beside this one.
+"""The Terraform module: format, validity, and the ``*.tftest.hcl`` files beside this one."""
 
-Everything runs in a copy of the module, with a stand-in for the controller's package, so that it
-makes no difference whether ``make package`` has run in the checkout.
-"""
-
-import shutil
 import sys
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import run
 
 import pytest
+from run_terraform import terraform
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE))
 
-from stand_in import serving  # noqa: E402 - a script's folder, not a package
-
-from terraform import terraform  # noqa: E402
-
-PARTS = ("node", "modules", "examples", "tests/terraform")
 TESTS = sorted(path.name for path in HERE.glob("*.tftest.hcl"))
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    with serving() as variables:
-        yield variables
-
-
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
-    """A copy of the module, initialised."""
-    copy = tmp_path_factory.mktemp("module")
-    for path in ROOT.glob("*.tf"):
-        shutil.copy(path, copy)
-    for part in PARTS:
-        ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
-        shutil.copytree(ROOT / part, copy / part, ignore=ignored)
-    (copy / "dist").mkdir()
-    with zipfile.ZipFile(copy / "dist/controller.zip", "w") as package:
-        package.writestr("handler.py", "")
-    code, output = terraform(
-        copy, "init", "-test-directory=tests/terraform", serving_environment=environment
-    )
-    assert code == 0, output
-    return copy
 
 
 def test_format(environment: dict[str, str]) -> None:

