@@ -29,8 +29,8 @@ locals {
   task_count = var.master_count + var.replica_count
 
   # redis_config names the port as Redis does: `tls_port` with TLS (`port` is 0 then), or `port`.
-  plain_port = tonumber(lookup(var.redis_config, "port", "0"))
-  tls_port   = tonumber(lookup(var.redis_config, "tls_port", "0"))
+  plain_port = try(tonumber(lookup(var.redis_config, "port", "0")), 0)
+  tls_port   = try(tonumber(lookup(var.redis_config, "tls_port", "0")), 0)
   port       = local.tls_port > 0 ? local.tls_port : local.plain_port > 0 ? local.plain_port : 6379
   bus_port   = local.port + 10000
 

@@ -332,7 +332,7 @@ variable "redis_config" {
   }
 
   validation {
-    condition     = var.tls != null || tonumber(lookup(var.redis_config, "tls_port", "0")) == 0
+    condition     = var.tls != null || lookup(var.redis_config, "tls_port", "0") == "0"
     error_message = "redis_config.tls_port is ${lookup(var.redis_config, "tls_port", "")}, but there are no certificates: put the PEM texts into a secret, and give its ARN as tls.secret_arn."
   }
 

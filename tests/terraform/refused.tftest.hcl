@@ -628,3 +628,12 @@ run "masters_without_replica" {
   expect_failures = [check.replicas]
 }
 
+run "port_that_is_no_number" {
+  command = plan
+
+  variables {
+    redis_config = { port = "redis" }
+  }
+
+  expect_failures = [var.redis_config]
+}
