@@ -56,7 +56,8 @@ class Cli:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"REDIS_FARGATE_HOME": str(self.home)}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        return os.environ | keys | {"REDIS_FARGATE_HOME": str(self.home)}
 
     @property
     def endpoint(self) -> str:

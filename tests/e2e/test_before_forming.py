@@ -61,7 +61,8 @@ class Cloud:
             ScanIndexForward=False,
             Limit=1,
         )["Items"]
-        return {name: next(iter(value.values())) for name, value in runs[0].items()}
+        item = runs[0] if runs else {"outcome": {"S": "none"}}
+        return {name: next(iter(value.values())) for name, value in item.items()}
 
     def assert_refused_because_of(self, node: dict[str, Any]) -> None:
         run = eventually(self.last_run, lambda run: run["outcome"] == "refused")

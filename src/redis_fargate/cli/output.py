@@ -17,6 +17,7 @@ import typer
 from redis_fargate.cli.exitcodes import ExitCode
 
 Row = Sequence[str]
+_WIDEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def print_table(table: Table) -> None:
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for number, header in enumerate(table.headers):
         drawn.add_column(
             header, justify="right" if number in table.rights else "left", no_wrap=True
@@ -73,8 +74,10 @@ def print_table(table: Table) -> None:
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     console = Console()
-    # A narrow terminal breaks lines itself; cells that are cut short could not be copied.
-    console.print(drawn, width=max(console.width, len(table.plain().splitlines()[0]) + 20))
+    # A narrow terminal breaks lines by itself; cells that are cut short could not be copied.
+    needed = console.measure(drawn, options=console.options.update(width=_WIDEST)).maximum
+    console.width = max(console.width, needed)
+    console.print(drawn)
 
 
 Progress = Callable[[str], None]

@@ -19,7 +19,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Read what follows the program's name in a process' stat: its state, parent, group …"""
+    """Read what follows the program's name in a process' stat: its state first."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
