@@ -12,7 +12,7 @@ While the marker says FORMING, a slot without an owner never held anybody's data
 still be had: its master's task is gone, and no replica of that master is left.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis_fargate.topology import gossip
@@ -144,21 +144,27 @@ def _orphans(fleet: Fleet) -> Iterator[tuple[Live, Entry]]:
 def _form(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:
     cast = _cast(fleet, spec)
     slots = _share(cast)
-    shape: tuple[Step, ...] = (
+    acquaintance: tuple[Step, ...] = (
         *_epochs(fleet, cast),
         *slots,
         *_meetings(fleet),
         *_agreement(fleet, slots),
-        *_replications(cast),
     )
+    replications = _replications(cast)
     everybody = tuple(live.ref for live in fleet.running)
     recorded = _record(fleet)
+    settings = _Settings(fleet, recorded)
+    acts = bool(acquaintance or replications)
     return (
-        *(_begin(fleet, recorded) if shape else ()),
-        *(_lower(fleet) if shape else ()),
-        *shape,
+        *(_begin(fleet, recorded) if acts else ()),
+        *(settings.lower() if acts else ()),
+        *acquaintance,
+        *(_masters_ok(cast) if acquaintance else ()),
+        # Short timeouts end before there is a replica that could take a busy master for dead.
+        *settings.restore("cluster-node-timeout"),
+        *replications,
         AwaitHealthy(everybody, "Every node says ok, and every replica has its data.", Phase.FORM),
-        *_restore(fleet, recorded, lowered=bool(shape)),
+        *settings.restore("repl-diskless-sync-delay"),
         FinishForming(why="The cluster is formed."),
     )
 
@@ -344,36 +350,54 @@ def _begin(fleet: Fleet, record: Mapping[str, Mapping[str, str]]) -> tuple[Begin
     )
 
 
-def _lowered(fleet: Fleet, live: Live) -> dict[str, str]:
-    """What forming changes on a node: its timeouts, where they are longer than they need be."""
-    bounds = gossip.forming_settings(len(fleet.running))
-    return {
-        name: str(bound)
-        for name, bound in bounds.items()
-        if name in live.node.settings and int(live.node.settings[name]) > bound
-    }
+class _Settings:
+    """What forming changes on the nodes, and puts back."""
+
+    def __init__(self, fleet: Fleet, recorded: Mapping[str, Mapping[str, str]]) -> None:
+        self._running = fleet.running
+        self._recorded = recorded
+        self._bounds = gossip.forming_settings(len(fleet.running))
+        self._current = {live.task.id: dict(live.node.settings) for live in fleet.running}
+
+    def lower(self) -> tuple[ChangeSettings, ...]:
+        """Lower the timeouts that are longer than they need be."""
+        why = "Forming is mostly waiting for timeouts: they are short until it is done."
+        return self._change(self._lowered, why)
+
+    def restore(self, name: str) -> tuple[ChangeSettings, ...]:
+        """Put one of the settings back to what it was."""
+
+        def before(task_id: str) -> dict[str, str]:
+            recorded = self._recorded[task_id]
+            return {name: recorded[name]} if name in recorded else {}
+
+        return self._change(before, "Settings go back to what they were before forming.")
+
+    def _lowered(self, task_id: str) -> dict[str, str]:
+        current = self._current[task_id]
+        return {
+            name: str(bound)
+            for name, bound in self._bounds.items()
+            if name in current and int(current[name]) > bound
+        }
+
+    def _change(
+        self, wanted: Callable[[str], dict[str, str]], why: str
+    ) -> tuple[ChangeSettings, ...]:
+        result = []
+        for live in self._running:
+            current = self._current[live.task.id]
+            changes = {
+                name: value
+                for name, value in wanted(live.task.id).items()
+                if current.get(name) != value
+            }
+            if changes:
+                current.update(changes)
+                result.append(ChangeSettings(live.ref, tuple(changes.items()), why))
+        return tuple(result)
 
 
-def _lower(fleet: Fleet) -> tuple[ChangeSettings, ...]:
-    why = "Forming is mostly waiting for timeouts: they are short until it is done."
-    return tuple(
-        ChangeSettings(live.ref, tuple(changes.items()), why)
-        for live in fleet.running
-        if (changes := _lowered(fleet, live))
-    )
-
-
-def _restore(
-    fleet: Fleet, record: Mapping[str, Mapping[str, str]], *, lowered: bool
-) -> tuple[ChangeSettings, ...]:
-    result = []
-    for live in fleet.running:
-        current = {**live.node.settings, **(_lowered(fleet, live) if lowered else {})}
-        wanted = record[live.task.id]
-        changes = tuple(
-            (name, value) for name, value in wanted.items() if current.get(name) != value
-        )
-        if changes:
-            why = "Settings go back to what they were before forming."
-            result.append(ChangeSettings(live.ref, changes, why))
-    return tuple(result)
+def _masters_ok(cast: _Cast) -> tuple[AwaitHealthy, ...]:
+    masters = tuple(live.ref for live in cast.masters)
+    return (AwaitHealthy(masters, "A master says ok a timeout after it got slots.", Phase.FORM),)

@@ -27,7 +27,7 @@ def forming_settings(node_count: int) -> Mapping[str, int]:
     """
     settings = {"repl-diskless-sync-delay": 0}
     if node_count < STAR_FROM:
-        settings["cluster-node-timeout"] = 500 if node_count <= QUICK_UP_TO else 4000
+        settings["cluster-node-timeout"] = 500 if node_count <= QUICK_UP_TO else 2000
     return settings
 
 

@@ -164,6 +164,8 @@ def test_the_shape_of_a_forming():
         ("AddSlots", 3),
         ("Meet", 6),
         ("AwaitAgreement", 1),
+        ("AwaitHealthy", 1),
+        ("ChangeSettings", 6),
         ("Replicate", 3),
         ("AwaitHealthy", 1),
         ("ChangeSettings", 6),
