@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 
-class AwsUnavailable(TemporaryError):  # noqa: N818 - named for what it says
+class AwsUnavailable(TemporaryError):
     """AWS, or the way to it, failed: throttled, timed out, unreachable or broken."""
 
 
-class LeaseLost(TemporaryError):  # noqa: N818 - named for what it says
+class LeaseLost(TemporaryError):
     """The lease ran out or went to another run, so this one may write nothing more."""
 
 
-class MarkerChanged(TemporaryError):  # noqa: N818 - named for what it says
+class MarkerChanged(TemporaryError):
     """The formed-marker is no longer what it was when the plan was made."""
 
 
-class AccessDenied(PermanentError):  # noqa: N818 - named for what it says
+class AccessDenied(PermanentError):
     """The credentials are valid, but their policy does not allow the action."""
 
 
-class AwsRefused(PermanentError):  # noqa: N818 - named for what it says
+class AwsRefused(PermanentError):
     """AWS understood the call and will not do it: something named in it is wrong or missing."""
 
 

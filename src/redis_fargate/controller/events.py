@@ -9,7 +9,7 @@ from redis_fargate.controller.settings import Settings
 from redis_fargate.topology.errors import PermanentError
 
 
-class InvalidEvent(PermanentError):  # noqa: N818 - named for what it says
+class InvalidEvent(PermanentError):
     """Nothing that the controller knows what to do about."""
 
 

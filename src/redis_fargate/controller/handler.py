@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _logger = Logger(service="redis-fargate")
 
 
-class RunFailed(RedisFargateError):  # noqa: N818 - named for what it says
+class RunFailed(RedisFargateError):
     """A run failed, or refused to act; the message is its verdict, and what it waits for."""
 
 

@@ -33,11 +33,11 @@ Progress: TypeAlias = Callable[[Sequence[StepReport], float], None]
 """Is told of each wave when it is done: its steps, and how many milliseconds they took."""
 
 
-class _OutOfTime(Exception):  # noqa: N818 - it is none
+class _OutOfTime(Exception):
     """No time for another wave."""
 
 
-class _NoEffect(TemporaryError):  # noqa: N818 - named for what it says
+class _NoEffect(TemporaryError):
     """The steps of a plan were taken, and the same plan came out of the next look."""
 
 

@@ -11,7 +11,7 @@ MAX_PORT = 55535
 _NOTHING = Spec(master_count=1, replica_count=0)
 
 
-class InvalidSettings(PermanentError):  # noqa: N818 - named for what it says
+class InvalidSettings(PermanentError):
     """Variables are missing or wrong; the message names all of them."""
 
 

@@ -23,7 +23,7 @@ _MODE = 0o100644 << 16
 _UNIX = 3
 
 
-class CannotPackage(LocalCloudError):  # noqa: N818 - named for what it says
+class CannotPackage(LocalCloudError):
     """What belongs into the package is not installed here."""
 
 

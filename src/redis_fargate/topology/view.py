@@ -42,7 +42,6 @@ class Task:
     """When it reached RUNNING, seconds since the epoch."""
     healthy: bool | None = None
     """What the container health check says; None without one, or before its first answer."""
-    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
