@@ -24,6 +24,11 @@ locals {
     }
   }
 
+  # The entry point below takes the place of the image's, which would give up root. By number, since
+  # the name is the image's own: stock Redis and Valkey images, Debian's and Alpine's, call it redis or
+  # valkey, and all of them give it this number and /data.
+  node_user = "999"
+
   node_environment = merge(var.environment, {
     REDIS_CONFIG          = join("\n", local.config_lines)
     REDIS_PORT            = tostring(local.port)
@@ -35,6 +40,7 @@ locals {
       name       = local.container_name
       image      = local.image
       essential  = true
+      user       = local.node_user
       entryPoint = ["/bin/sh", "-c"]
       # The scripts travel inside the task definition, so stock images will do.
       command = [file("${path.module}/node/entrypoint.sh")]

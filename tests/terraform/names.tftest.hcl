@@ -105,6 +105,7 @@ run "names" {
       name       = "redis"
       image      = "public.ecr.aws/docker/library/redis:7.2"
       essential  = true
+      user       = "999"
       entryPoint = ["/bin/sh", "-c"]
       command    = [file("node/entrypoint.sh")]
       portMappings = [
