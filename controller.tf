@@ -183,7 +183,8 @@ resource "aws_lambda_permission" "events" {
 }
 
 # Ends an apply only when the cluster is healthy: once all tasks run, the controller is asked to bring
-# the cluster up and to answer when it is.
+# the cluster up and to answer when it is. If it is not in time (controller_timeout), the controller
+# raises, and the apply fails with its sentence.
 resource "aws_lambda_invocation" "healthy" {
   count = var.create && var.wait_for_healthy ? 1 : 0
 
@@ -195,13 +196,6 @@ resource "aws_lambda_invocation" "healthy" {
     replica_count   = var.replica_count
     task_definition = aws_ecs_task_definition.this[0].arn
     package         = aws_lambda_function.controller[0].source_code_hash
-  }
-
-  lifecycle {
-    postcondition {
-      condition     = try(jsondecode(self.result).health, null) == "ok"
-      error_message = "The cluster ${var.cluster_name} is not healthy: ${try(jsondecode(self.result).verdict, self.result)} Its log is in ${local.controller_logs}. Once it is mended, apply with -replace for this resource."
-    }
   }
 
   depends_on = [aws_ecs_service.this]
