@@ -134,8 +134,9 @@ class StandIn(pb_grpc.ProviderServicer):
         self._resources = schemas["resource_schemas"]
         self._data = schemas["data_source_schemas"]
         self._ephemeral = schemas["ephemeral_resource_schemas"]
-        # Terraform asks for it several times in each run of a test.
         self._schema = pb.GetProviderSchema.Response(
+            # One answer does for all that a Terraform process runs.
+            server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
             provider=_schema(schemas["provider"]),
             resource_schemas={name: _schema(it) for name, it in self._resources.items()},
             data_source_schemas={name: _schema(it) for name, it in self._data.items()},
@@ -144,7 +145,7 @@ class StandIn(pb_grpc.ProviderServicer):
 
     def GetMetadata(self, request, context):  # noqa: N802 - the protocol's names, here and below
         return pb.GetMetadata.Response(
-            server_capabilities=pb.ServerCapabilities(),
+            server_capabilities=self._schema.server_capabilities,
             resources=[pb.GetMetadata.ResourceMetadata(type_name=name) for name in self._resources],
             data_sources=[pb.GetMetadata.DataSourceMetadata(type_name=name) for name in self._data],
             ephemeral_resources=[
