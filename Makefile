@@ -45,13 +45,14 @@ package: $(VENV)/local ## Build the controller's Lambda package, dist/controller
 	@$(BIN)/python -m redis_fargate.local.package dist/controller.zip
 
 lock: $(VENV)/dev ## Pin the newest versions of all dependencies, with their hashes
-	$(BIN)/pip-compile $(LOCK) $(OURS) --extra local -o requirements/local.txt pyproject.toml
-	$(BIN)/pip-compile $(LOCK) $(OURS) --extra dev -c requirements/local.txt -o requirements/dev.txt pyproject.toml
-	$(BIN)/pip-compile $(LOCK) -o requirements/checkov.txt requirements/checkov.in
+	$(LOCK) $(OURS) --extra local -o requirements/local.txt
+	$(LOCK) $(OURS) --extra dev -c requirements/local.txt -o requirements/dev.txt
+	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
 
-LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
-	--no-header --no-emit-options --no-emit-index-url --no-emit-find-links --annotation-style line
-OURS := --build-deps-for editable
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --annotation-style line
+# `build.in` names what an editable install is built with, which no extra does.
+OURS := pyproject.toml requirements/build.in
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist build

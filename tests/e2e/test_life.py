@@ -41,6 +41,37 @@ def test_a_stopped_task_is_replaced_and_the_dead_node_is_forgotten(cli: Cli) -> 
     up.assert_serves()
 
 
+def test_the_shard_of_a_stopped_master_gets_its_replica_back(cli: Cli) -> None:
+    program = PROGRAMS["valkey-9.1"]()
+    up = cli.up("--redis-config", "cluster-node-timeout=2000")
+    gone = next(
+        shard["master"]
+        for shard in up.result["shards"]
+        if shard["master"]["address"] != up.host  # which is asked later on
+    )
+    cli.run("local", "stop-task", gone["address"])
+    result = eventually(
+        cli.result,
+        lambda seen: (
+            seen["health"] == "ok"
+            and len(nodes_of(seen)) == 6
+            and gone["task_id"] not in {node["task_id"] for node in nodes_of(seen)}
+        ),
+        timeout_s=90,
+    )
+    assert sum(shard["slot_count"] for shard in result["shards"]) == 16384
+    assert len(result["shards"]) == 3
+    for shard in result["shards"]:
+        (replica,) = shard["replicas"]
+        assert replica["link_up"]
+    for node in nodes_of(result):
+        table = up.redis_cli(program, "-h", node["address"], "cluster", "nodes")
+        assert gone["node_id"] not in table
+        assert len(table.splitlines()) == 6
+    up.assert_others_agree(program)
+    up.assert_serves()
+
+
 def test_two_controllers_at_once(cli: Cli) -> None:
     cli.up()
     with clients_of(cli) as clients, ThreadPoolExecutor() as pool:

@@ -55,3 +55,11 @@ def test_sizes(cli: Cli, masters: int, replicas: int, zones: int) -> None:
     assert len({node["zone"] for node in nodes_of(up.result)}) == min(zones, masters + replicas)
     up.assert_others_agree(PROGRAMS["valkey-9.1"]())
     up.assert_serves()
+
+
+def test_an_option_that_the_server_does_not_know_is_quoted_from_its_log(cli: Cli) -> None:
+    option = ("--redis-config", "maxmemory-policy=none-such")
+    done = cli.run("local", "up", "--port", str(cli.port), *option, code=3)
+    assert "Tasks end as soon as they start" in done.stderr
+    assert ">>> 'maxmemory-policy none-such'" in done.stderr
+    cli.assert_nothing_left()

@@ -75,8 +75,14 @@ def translated(service: str, resource: str) -> Iterator[None]:
             f"No answer from the endpoint for {service}, asked about {resource}: {error}. Check "
             "the network path (in a VPC: NAT or an interface endpoint, and the security groups)."
         ) from error
+    except boto.NoCredentialsError as error:
+        raise AwsRefused(
+            f"There are no AWS credentials to ask {service} about {resource} with: log in, or set "
+            "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (in a Lambda function or "
+            "a task: give it a role)."
+        ) from error
     except boto.BotoCoreError as error:
-        # No region, no credentials, a value that cannot be one of a parameter.
+        # No region, an expired login, a value that cannot be one of a parameter.
         raise AwsRefused(f"{service} could not be asked about {resource}: {error}") from error
 
 
@@ -97,13 +103,18 @@ def _translation(
         )
     if code in _NOT_KNOWN:
         return AwsRefused(
-            f"AWS does not accept the credentials for {action} ({code}): {said} Renew them."
+            f"AWS does not accept the credentials for {action} ({code}): {_sentence(said)} Renew "
+            "them."
         )
     if code in _TEMPORARY or status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS:
         return AwsUnavailable(
             f"AWS could not answer {action} on {resource} for now ({code}): {said}"
         )
     return AwsRefused(
-        f"AWS refused {action} on {resource} ({code}): {said} Check that it exists and that its "
-        "name is right."
+        f"AWS refused {action} on {resource} ({code}): {_sentence(said)} Check that it exists "
+        "and that its name is right."
     )
+
+
+def _sentence(said: str) -> str:
+    return said if said.endswith((".", "!", "?")) else f"{said}."

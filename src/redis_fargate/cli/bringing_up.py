@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from redis_fargate.aws.errors import translated
+from redis_fargate.cli.failed_tasks import check_that_tasks_live
 from redis_fargate.cli.local_cloud import LocalCloud, opened
 from redis_fargate.cli.output import Progress
 from redis_fargate.cli.waiting import await_as_wanted
@@ -67,9 +68,13 @@ def brought_up(options: Options, tell: Progress) -> Iterator[tuple[LocalCloud, R
                     tell("Creating the cluster's resources …")
                     with translated("the local cloud", "the cluster's resources"):
                         provision(cloud.clients, _blueprint(options), state.package)
-                    result = await_as_wanted(
-                        cloud, options.spec.task_count, tell, process.check_that_it_runs
-                    )
+                    count = options.spec.task_count
+
+                    def check() -> None:
+                        process.check_that_it_runs()
+                        check_that_tasks_live(cloud, count)
+
+                    result = await_as_wanted(cloud, count, tell, check)
                     yield cloud, result
                 process.keep()
         except BaseException:

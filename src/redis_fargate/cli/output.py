@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 import typer
@@ -91,9 +92,10 @@ def progress() -> Iterator[Progress]:
         yield _Lines(sys.stderr)
         return
     from rich.console import Console  # noqa: PLC0415 - slow, and needed on a terminal only
+    from rich.text import Text  # noqa: PLC0415
 
     with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(text)  # noqa: PLW0108 - it takes more than a text
+        yield lambda text: status.update(Text(text))
 
 
 class _Lines:
@@ -106,22 +108,27 @@ class _Lines:
     def __call__(self, text: str) -> None:
         if text != self._said:
             self._said = text
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            try:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
+            except OSError:
+                # Nobody hears it any more, which is no reason to stop what is being done.
+                _silence(self._stream)
 
 
 def _write(text: str) -> None:
-    with _closed_pipes():
+    try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-
-
-@contextmanager
-def _closed_pipes() -> Iterator[None]:
-    """Exit quietly when nobody reads stdout any more."""
-    try:
-        yield
     except BrokenPipeError:
-        # Python flushes stdout once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         raise typer.Exit(ExitCode.PIPE_CLOSED) from None
+    except OSError:
+        _silence(sys.stdout)
+        raise
+
+
+def _silence(stream: TextIO) -> None:
+    """Let Python's last flush, at its end, succeed: it would complain."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,13 +1,16 @@
 """The user's own AWS session."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import boto3
+import typer
+from botocore import exceptions as boto
 from botocore.config import Config
 
-from redis_fargate.aws.errors import translated
+from redis_fargate.aws.errors import AwsRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -22,13 +25,27 @@ def lambda_client(
 ) -> Iterator["LambdaClient"]:
     """Open a Lambda client; what is None is looked up where the AWS CLI looks.
 
+    Credentials are looked for at the first call, not here.
+
     Raises:
-        AwsRefused: no region, no credentials, or no such profile.
+        AwsRefused: no region, no such profile, or a configuration that cannot be read.
+        typer.BadParameter: the region or the URL cannot be one.
 
     """
-    with translated("lambda", "its client"):
-        session = boto3.Session(region_name=region, profile_name=profile)
-        client = session.client(
+    client = _client(region, profile, endpoint_url)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _client(region: str | None, profile: str | None, endpoint_url: str | None) -> "LambdaClient":
+    try:
+        # AWS_REGION is the AWS CLI's word; boto3 knows AWS_DEFAULT_REGION alone.
+        session = boto3.Session(
+            region_name=region or os.environ.get("AWS_REGION"), profile_name=profile
+        )
+        return session.client(
             "lambda",
             endpoint_url=endpoint_url,
             config=Config(
@@ -37,7 +54,25 @@ def lambda_client(
                 retries={"mode": "standard", "total_max_attempts": 2},
             ),
         )
-    try:
-        yield client
-    finally:
-        client.close()
+    except boto.NoRegionError as error:
+        raise AwsRefused(
+            "It is not known in which AWS region the cluster is: give --region, or set AWS_REGION "
+            "or AWS_DEFAULT_REGION."
+        ) from error
+    except boto.ProfileNotFound as error:
+        raise AwsRefused(
+            f"The AWS configuration has no profile {error.kwargs['profile']!r}: give another with "
+            "--profile or AWS_PROFILE (`aws configure list-profiles` names those that there are)."
+        ) from error
+    except boto.InvalidRegionError as error:
+        raise typer.BadParameter(
+            f"{error.kwargs['region_name']!r} is no name of a region: they are like eu-west-1.",
+            param_hint="'--region'",
+        ) from error
+    except boto.BotoCoreError as error:
+        raise AwsRefused(f"The AWS configuration cannot be used: {error}.") from error
+    except ValueError as error:
+        # All that boto says to an endpoint that is no URL.
+        raise typer.BadParameter(
+            f"{error}. Give a URL, such as http://127.0.0.1:4566.", param_hint="'--endpoint-url'"
+        ) from error

@@ -108,6 +108,7 @@ class _Run:
         self._view: View | None = None
         self._plan = Plan()
         self._taken: Plan | None = None
+        self._soon_since_s: float | None = None
 
     async def reconcile(self, owner: str) -> Result:
         lasts_s = self._deadline_s - time.monotonic() + LEASE_MARGIN_S
@@ -195,7 +196,7 @@ class _Run:
             await self._take(made, lease)
             self._taken = made
             return None
-        if self._starting():
+        if self._starting() or self._soon():
             if self._left_s() <= 0:
                 raise _OutOfTime
             await asyncio.sleep(_PAUSE_S)
@@ -280,6 +281,15 @@ class _Run:
         """Whether a task has only just started, so that its node's silence means nothing yet."""
         view = self._view
         return view is not None and any(_is_starting(each, view) for each in view.members)
+
+    def _soon(self) -> bool:
+        """Whether what is awaited should still come by itself, counted from when it began."""
+        if not self._plan.soon_s:
+            self._soon_since_s = None
+            return False
+        now_s = time.monotonic()
+        self._soon_since_s = self._soon_since_s or now_s
+        return now_s - self._soon_since_s < self._plan.soon_s
 
     def _left_s(self) -> float:
         return self._deadline_s - MARGIN_S - time.monotonic()

@@ -14,8 +14,8 @@ _PASSWORDS = frozenset({"masterauth", "masteruser", "primaryauth", "primaryuser"
 _MANAGED = frozenset({
     "aclfile", "bind", "bind-source-addr", "cluster-allow-replica-migration",
     "cluster-config-file", "cluster-enabled", "cluster-port", "daemonize", "dir", "include",
-    "logfile", "pidfile", "port", "replicaof", "slaveof", "supervised", "tls-cluster", "tls-port",
-    "tls-replication", "unixsocket", "user",
+    "logfile", "pidfile", "port", "rename-command", "replicaof", "slaveof", "supervised",
+    "tls-cluster", "tls-port", "tls-replication", "unixsocket", "user",
 })  # fmt: skip
 """Options with which a node would not be reachable, or not be what the controller expects."""
 
@@ -66,8 +66,11 @@ def parse_redis_config(settings: Iterable[str]) -> dict[str, str]:
                 f"--redis-config {setting!r}: {name!r} is no name of an option. They are made of "
                 "letters, digits and '-', as maxmemory-policy."
             )
-        if "\n" in value or "\r" in value:
-            raise InvalidOption(f"--redis-config {name} holds a line break: give one line.")
+        if not value.isprintable():
+            raise InvalidOption(
+                f"--redis-config {name} holds a line break or another character that cannot be "
+                f"shown: {value!r}. Give one line of text."
+            )
         if name in _PASSWORDS:
             raise InvalidOption(
                 f"--redis-config {name} cannot be set: the local cloud makes a password of its "

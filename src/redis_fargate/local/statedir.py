@@ -30,7 +30,12 @@ _OURS = frozenset({"cloud.json", "lock", "gateway.log", "controller.zip", "tasks
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A local cloud that was started."""
+    """A local cloud that was started.
+
+    Raises:
+        ValueError: it names no process.
+
+    """
 
     pid: int
     started_ticks: int
@@ -39,6 +44,12 @@ class Record:
     cluster_name: str
     options: Mapping[str, Any]
     """What ``up`` was given, to show."""
+
+    def __post_init__(self) -> None:
+        # Anybody may have edited the file, and what it names is sent signals.
+        numbers = (self.pid, self.started_ticks, self.port)
+        if not all(type(number) is int and number >= 0 for number in numbers) or not self.pid:
+            raise ValueError(f"{self} is no process")
 
     @property
     def endpoint(self) -> str:
@@ -137,8 +148,9 @@ class StateDir:
                 return None
             except (ValueError, TypeError) as error:
                 raise StateDirUnusable(
-                    f"{self.root / 'cloud.json'} cannot be understood ({error}): another version "
-                    "wrote it. Remove the directory once nothing of it runs."
+                    f"{self.root / 'cloud.json'} cannot be understood ({error}): it was "
+                    f"changed, or another version wrote it. End what `pgrep -f {self.root}` still "
+                    "finds, and remove the directory."
                 ) from error
 
     def log_tail(self, lines: int = 15) -> str:
@@ -155,9 +167,9 @@ class StateDir:
             StateDirUnusable: no permission, or it holds files that are not ours.
 
         """
-        if not self.root.exists():
-            return
         with self._explained("remove"):
+            if not self.root.exists():
+                return
             self._check_that_it_is_ours()
             try:
                 shutil.rmtree(self.root)

@@ -39,6 +39,8 @@ class Entry:
     address: str
     listed: bool
     """Whether it runs in a task that ECS still lists, and that could not be observed."""
+    staying: bool
+    """Whether it is listed, and its task is to go on running."""
     alive: bool
     """Whether some node believes that it still answers."""
     role: Role
@@ -161,6 +163,7 @@ class Fleet:
             task_id=task_id,
             address=address,
             listed=listed,
+            staying=listed and owner is not None and owner.task.running,
             alive=heard and not ours_and_gone,
             role=peers[0].role,
             master_id=next((peer.master_id for peer in peers if peer.master_id), None),

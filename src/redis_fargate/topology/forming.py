@@ -12,7 +12,7 @@ While the marker says FORMING, a slot without an owner never held anybody's data
 still be had: its master's task is gone, and no replica of that master is left.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis_fargate.topology import gossip
@@ -43,6 +43,11 @@ from redis_fargate.topology.steps import (
     Step,
 )
 from redis_fargate.topology.view import FORMING_SETTINGS, Marker, Role
+
+_TIMEOUTS = ("cluster-node-timeout",)
+"""Short until the masters say ok, and only then: never where there are replicas to fail over."""
+_DELAYS = ("repl-diskless-sync-delay",)
+"""Short until the replicas have their first link."""
 
 
 def waiting(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[str, ...]:
@@ -157,14 +162,14 @@ def _form(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:
     acts = bool(acquaintance or replications)
     return (
         *(_begin(fleet, recorded) if acts else ()),
-        *(settings.lower() if acts else ()),
+        *(settings.lower((*_TIMEOUTS, *_DELAYS) if acquaintance else _DELAYS) if acts else ()),
         *acquaintance,
         *(_masters_ok(cast) if acquaintance else ()),
         # Short timeouts end before there is a replica that could take a busy master for dead.
-        *settings.restore("cluster-node-timeout"),
+        *settings.restore(_TIMEOUTS),
         *replications,
         AwaitHealthy(everybody, "Every node says ok, and every replica has its data.", Phase.FORM),
-        *settings.restore("repl-diskless-sync-delay"),
+        *settings.restore(_DELAYS),
         FinishForming(why="The cluster is formed."),
     )
 
@@ -359,27 +364,28 @@ class _Settings:
         self._bounds = gossip.forming_settings(len(fleet.running))
         self._current = {live.task.id: dict(live.node.settings) for live in fleet.running}
 
-    def lower(self) -> tuple[ChangeSettings, ...]:
-        """Lower the timeouts that are longer than they need be."""
-        why = "Forming is mostly waiting for timeouts: they are short until it is done."
-        return self._change(self._lowered, why)
+    def lower(self, names: Collection[str]) -> tuple[ChangeSettings, ...]:
+        """Lower those of the settings that are longer than they need be."""
 
-    def restore(self, name: str) -> tuple[ChangeSettings, ...]:
-        """Put one of the settings back to what it was."""
+        def lowered(task_id: str) -> dict[str, str]:
+            current = self._current[task_id]
+            return {
+                name: str(bound)
+                for name, bound in self._bounds.items()
+                if name in names and name in current and int(current[name]) > bound
+            }
+
+        why = "Forming is mostly waiting for timeouts: they are short until it is done."
+        return self._change(lowered, why)
+
+    def restore(self, names: Collection[str]) -> tuple[ChangeSettings, ...]:
+        """Put settings back to what they were."""
 
         def before(task_id: str) -> dict[str, str]:
             recorded = self._recorded[task_id]
-            return {name: recorded[name]} if name in recorded else {}
+            return {name: value for name, value in recorded.items() if name in names}
 
         return self._change(before, "Settings go back to what they were before forming.")
-
-    def _lowered(self, task_id: str) -> dict[str, str]:
-        current = self._current[task_id]
-        return {
-            name: str(bound)
-            for name, bound in self._bounds.items()
-            if name in current and int(current[name]) > bound
-        }
 
     def _change(
         self, wanted: Callable[[str], dict[str, str]], why: str

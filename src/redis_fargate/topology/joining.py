@@ -1,11 +1,16 @@
-"""JOIN: bring tasks that came later into the formed cluster, as replicas where they do most."""
+"""JOIN: bring tasks that came later into the formed cluster, as replicas where they do most.
+
+A shard that is about to elect a new master loses a replica by that, and its new master cannot
+be followed yet. So the newcomers that are due to it then are met, and kept for it until then.
+"""
 
 from collections.abc import Sequence
 
-from redis_fargate.topology import gossip
+from redis_fargate.topology import elections, gossip
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.forming import direct_meetings
 from redis_fargate.topology.placement import place
+from redis_fargate.topology.slots import described, normalized
 from redis_fargate.topology.steps import (
     AwaitAgreement,
     AwaitHealthy,
@@ -38,9 +43,23 @@ def steps(fleet: Fleet) -> tuple[Step, ...]:
     return tuple(result)
 
 
+def waiting(fleet: Fleet) -> tuple[str, ...]:
+    """Why the nodes that are still free, where there are no steps to take, are kept so."""
+    residents, _ = _sides(fleet)
+    free = [live.task.id for live in residents if _free(fleet, live)]
+    slots = [piece for election in elections.pending(fleet) for piece in election.slots]
+    if not free or not slots:
+        return ()
+    sentence = (
+        f"{len(free)} new tasks ({', '.join(free)}) wait for the election of a new master for the "
+        f"slots {described(normalized(slots))}, which lacks a replica then."
+    )
+    return (sentence,)
+
+
 def _whole(fleet: Fleet, residents: Sequence[Live]) -> bool:
     """Whether a node that joins can come to say ok: it does not while a shard is lost."""
-    lost = any(entry.slots and not entry.listed for entry in fleet.entries)
+    lost = any(entry.slots and not entry.staying for entry in fleet.entries)
     return not lost and all(live.node.cluster_ok for live in residents)
 
 
@@ -72,19 +91,21 @@ def _replications(
     newcomers: Sequence[Live],
     masters: Sequence[Live],
 ) -> tuple[Replicate, ...]:
-    by_id = {live.node.id: live for live in masters}
+    heirs = {election.master_id: election.heir for election in elections.pending(fleet)}
+    leaders = {live.node.id: live for live in masters} | heirs
+    elected = {heir.node.id for heir in heirs.values()}
     free = [live for live in (*residents, *newcomers) if _free(fleet, live)]
     attached = {
-        live.task.id: by_id[live.node.master_id].task.id
+        live.task.id: leaders[live.node.master_id].task.id
         for live in residents
-        if live.task.running and live.node.master_id in by_id
+        if live.task.running and live.node.master_id in leaders and live.node.id not in elected
     }
-    members = {live.task.id: live for live in (*masters, *free)}
+    members = {live.task.id: live for live in (*leaders.values(), *free)}
     members.update((live.task.id, live) for live in residents if live.task.id in attached)
     placement = place(
         {task_id: live.task.zone for task_id, live in members.items()},
-        len(masters),
-        masters=[live.task.id for live in masters],
+        len(leaders),
+        masters=[live.task.id for live in leaders.values()],
         replicas=attached,
     )
     return tuple(
@@ -96,6 +117,7 @@ def _replications(
             Phase.JOIN,
         )
         for master, followers in placement.items()
+        if members[master].node.id not in elected
         for task_id in followers
         if task_id not in attached or _stale_link(members[task_id], members[master])
     )

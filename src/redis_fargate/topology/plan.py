@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from redis_fargate.topology import forgetting, forming, joining, refusing
+from redis_fargate.topology import elections, forgetting, forming, joining, refusing
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.shortfalls import shortfalls
 from redis_fargate.topology.spec import Policy, Spec
@@ -25,6 +25,9 @@ class Plan:
     """What is awaited before more can be done; an event or the next tick will bring it."""
     refusals: tuple[str, ...] = ()
     """Why nothing may be done at all: each is a sentence for the person on call."""
+    soon_s: float = 0.0
+    """For how long another look is worth it: what is awaited then comes by itself, and no event
+    tells of it."""
 
     def waves(self) -> Iterator[tuple[Step, ...]]:
         """Runs of steps of one kind; a wave's steps may run at once, the waves one by one."""
@@ -55,4 +58,7 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
     for steps in (joining.steps(fleet), forgetting.steps(fleet)):
         if steps:
             return Plan(steps=steps, waiting=waiting)
-    return Plan(waiting=waiting)
+    return Plan(
+        waiting=(*waiting, *joining.waiting(fleet)),
+        soon_s=elections.duration_s(elections.pending(fleet)),
+    )

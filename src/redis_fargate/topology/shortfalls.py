@@ -1,5 +1,6 @@
 """What a formed cluster still lacks, and that no phase of the plan can bring about by itself."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from redis_fargate.topology.fleet import Fleet
@@ -11,7 +12,7 @@ from redis_fargate.topology.view import Role
 
 def shortfalls(fleet: Fleet, spec: Spec) -> tuple[str, ...]:
     """Why the cluster is not as wanted, a sentence each; empty if it is."""
-    return (*_tasks(fleet, spec), *_losses(fleet), *_masters(fleet, spec), *_unwell(fleet))
+    return (*_tasks(fleet, spec), *_losses(fleet), *_shape(fleet, spec), *_unwell(fleet))
 
 
 def _tasks(fleet: Fleet, spec: Spec) -> Iterator[str]:
@@ -46,7 +47,7 @@ def _losses(fleet: Fleet) -> Iterator[str]:
         yield f"Nobody owns the slots {described(unowned)}."
 
 
-def _masters(fleet: Fleet, spec: Spec) -> Iterator[str]:
+def _shape(fleet: Fleet, spec: Spec) -> Iterator[str]:
     owners = sum(1 for live in fleet.lives if live.node.slots)
     owners += sum(1 for entry in fleet.entries if entry.slots)
     if owners != spec.master_count:
@@ -54,6 +55,14 @@ def _masters(fleet: Fleet, spec: Spec) -> Iterator[str]:
             f"{owners} masters own slots and {spec.master_count} are wanted: moving slots to "
             "change that is not supported yet."
         )
+    wanted = spec.replica_count // spec.master_count
+    followers = Counter(live.node.master_id for live in fleet.lives)
+    for live in fleet.lives:
+        if live.node.slots and followers[live.node.id] < wanted:
+            yield (
+                f"{live} has {followers[live.node.id]} of {wanted} replicas: tasks that start "
+                "follow the master with the fewest, but moving replicas is not supported yet."
+            )
 
 
 def _unwell(fleet: Fleet) -> Iterator[str]:

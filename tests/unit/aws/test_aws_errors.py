@@ -79,6 +79,20 @@ def test_a_missing_thing_is_named():
             raise client_error("ClusterNotFoundException")
 
 
+def test_credentials_that_aws_does_not_take():
+    expired = client_error("ExpiredTokenException", "The security token is expired")
+    with pytest.raises(AwsRefused) as caught, translated("ecs", "cluster redis"):
+        raise expired
+    assert str(caught.value).endswith(
+        "(ExpiredTokenException): The security token is expired. Renew them."
+    )
+    with pytest.raises(AwsRefused) as caught, translated("ecs", "cluster redis"):
+        raise NoCredentialsError
+    assert str(caught.value).startswith(
+        "There are no AWS credentials to ask ecs about cluster redis"
+    )
+
+
 def test_what_is_not_aws_passes():
     with pytest.raises(KeyError), translated("ecs", "cluster redis"):
         raise KeyError

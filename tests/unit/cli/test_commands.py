@@ -3,15 +3,25 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+# Nothing of the machine's own AWS configuration.
+UNCONFIGURED = {
+    name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+} | {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
-def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+
+def run(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "redis_fargate.cli", *arguments],
-        env=os.environ | {"REDIS_FARGATE_HOME": str(home)},
+        env=UNCONFIGURED | {"REDIS_FARGATE_HOME": str(home)} | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,13 +82,30 @@ def test_a_port_in_use_and_a_directory_of_somebody_else(tmp_path: Path) -> None:
     assert (tmp_path / "precious").exists()
 
 
-def test_an_endpoint_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    where = ("--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:1")
-    done = run(tmp_path / "home", "status", "--cluster-name", "x", *where)
-    assert done.returncode == 3
-    assert "No answer from the endpoint" in done.stderr
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+NOBODY = ("--endpoint-url", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "words"),
+    [
+        (NOBODY, KEYS, 3, "give --region, or set AWS_REGION or AWS_DEFAULT_REGION"),
+        (NOBODY, {"AWS_REGION": "eu-west-1"}, 3, "There are no AWS credentials"),
+        (NOBODY, KEYS | {"AWS_REGION": "eu-west-1"}, 3, "No answer from the endpoint"),
+        (NOBODY, KEYS | {"AWS_REGION": "eu west"}, 2, "'eu west' is no name of a region"),
+        (("--region", "eu-west-1", "--profile", "none"), {}, 3, "has no profile 'none'"),
+        (("--region", "eu-west-1"), {"AWS_PROFILE": "none"}, 3, "has no profile 'none'"),
+        (("--region", "eu-west-1"), {"AWS_ACCESS_KEY_ID": "x"}, 3, "missing: AWS_SECRET"),
+        (("--region", "eu-west-1", "--endpoint-url", "127.0.0.1:1"), KEYS, 2, "Give a URL"),
+    ],
+)
+def test_aws_that_cannot_be_asked(
+    tmp_path: Path, arguments: Sequence[str], variables: Mapping[str, str], code: int, words: str
+) -> None:
+    done = run(tmp_path, "status", "--cluster-name", "x", "--json", *arguments, **variables)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_down_where_nothing_runs(tmp_path: Path) -> None:
@@ -110,6 +137,20 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">/dev/full", 3)])
+def test_streams_that_take_nothing(tmp_path: Path, closed: str, code: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m redis_fargate.cli local down {closed}', sys.executable],
+        env=UNCONFIGURED | {"REDIS_FARGATE_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stderr == ("Error: [Errno 28] No space left on device.\n" if code else "")
 
 
 def test_nothing_slow_is_imported_for_help() -> None:

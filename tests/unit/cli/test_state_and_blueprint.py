@@ -63,9 +63,11 @@ def test_a_record_of_a_process_that_is_gone(tmp_path: Path) -> None:
     state.write(Record(os.getpid(), 1, 4566, "redis", {}))
     with pytest.raises(NotRunning, match="has died"):
         running(state)
-    (state.root / "cloud.json").write_text("{}")
-    with pytest.raises(StateDirUnusable, match="another version"):
-        state.read()
+    whole = {"pid": 1, "started_ticks": 1, "port": 1, "cluster_name": "redis", "options": {}}
+    for broken in ("{}", "[]", "{", "\x00", *(json.dumps(whole | {"pid": n}) for n in (0, "1"))):
+        (state.root / "cloud.json").write_text(broken)
+        with pytest.raises(StateDirUnusable, match="another version"):
+            state.read()
 
 
 def test_processes_are_found_by_where_they_work(tmp_path: Path) -> None:
@@ -103,7 +105,8 @@ def test_redis_config() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["nothing", "=1", "a b=1", "x=1\ny 2", "port=1", "DIR=/", "requirepass=x", "masterauth=x",
+    ["nothing", "=1", "a b=1", "x=1\ny 2", "x=\udcff", "port=1", "DIR=/",
+     "rename-command=CLUSTER x", "requirepass=x", "masterauth=x",
      "daemonize=yes", "cluster_enabled=no", "cluster-announce-ip=1.2.3.4"],
 )  # fmt: skip
 def test_refused_redis_config(setting: str) -> None:

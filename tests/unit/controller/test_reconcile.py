@@ -333,6 +333,20 @@ def test_waiting_for_a_start_ends_with_the_time(world):
     assert it.reconcile(left_s=-1).outcome is Outcome.OUT_OF_TIME
 
 
+def test_what_comes_by_itself_is_waited_for(world):
+    soon = Plan(waiting=("An election is to come.",), soon_s=60)
+    it = world(soon, soon, Plan((LOWER,)), DONE)
+    assert it.reconcile().outcome is Outcome.CONVERGED
+    assert it.diary.count("observe") == 4
+
+
+def test_what_never_comes_is_not_waited_for_any_longer(world):
+    soon = Plan(waiting=("An election is to come.",), soon_s=0.05)
+    began_s = time.monotonic()
+    assert world(*[soon] * 100_000).reconcile().outcome is Outcome.WAITING
+    assert time.monotonic() - began_s < 5
+
+
 def test_status_takes_no_lease_and_makes_no_plan(world):
     it = world()
     result = asyncio.run(status(SETTINGS, it.rooms))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from model import Controller, Killed, Model, NotYet, assert_formed
 
 from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.health import Health, assess
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import SlotRange
 from redis_fargate.topology.spec import Spec
@@ -67,7 +68,106 @@ def test_a_lost_master_is_forgotten_only_after_its_election():
     assert [type(step) for step in controller.plan().steps] == [Forget]
     model.start("a")
     assert controller.settle() == Plan()
-    assert_formed(model, SPEC)
+    assert_balanced(model, SPEC)
+
+
+def assert_balanced(model: Model, spec: Spec) -> None:
+    """Formed, and no master has two replicas more than another."""
+    assert_formed(model, spec)
+    counts = [
+        sum(other.master_id == server.id for other in model.servers.values())
+        for server in model.servers.values()
+        if server.slots
+    ]
+    assert max(counts) - min(counts) <= 1
+
+
+def followed(model: Model, task_id: str) -> str | None:
+    """The task of the master that a task's node follows."""
+    master_id = model.servers[task_id].master_id
+    return next((t for t, s in model.servers.items() if s.id == master_id), None)
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_newcomer_is_kept_for_the_shard_that_elects_its_master(noticed):
+    model = formed()
+    heir = replica_of(model, "t001")
+    model.kill("t001", noticed=noticed)
+    newcomer = model.start("a")
+    controller = Controller(model, SPEC)
+    assert {type(step) for step in controller.plan().steps} == {Meet, AwaitAgreement}
+    made = controller.run()
+    assert model.servers[newcomer].table
+    assert model.servers[newcomer].role is Role.MASTER
+    assert f"({newcomer}) wait for the election of a new master for the slots 0-5461" in str(made)
+    assert made.soon_s == 2 * 15 + 5
+    model.tick()
+    assert controller.run() == Plan()
+    assert followed(model, newcomer) == heir
+    assert_balanced(model, SPEC)
+
+
+def test_only_the_newcomers_that_a_coming_election_calls_for_are_kept():
+    model = formed()
+    heir = replica_of(model, "t001")
+    model.kill(replica_of(model, "t002"))
+    model.kill("t001")
+    newcomers = [model.start("c"), model.start("c")]
+    controller = Controller(model, SPEC)
+    controller.run()
+    assert {followed(model, task) for task in newcomers} == {"t002", None}
+    model.tick()
+    assert controller.settle() == Plan()
+    assert {followed(model, task) for task in newcomers} == {"t002", heir}
+
+
+def test_nobody_waits_for_an_election_that_cannot_be_held():
+    spec = Spec(2, 2)
+    model = formed("abab", spec)
+    model.kill("t001")
+    newcomer = model.start("a")
+    made = Controller(model, spec).run()
+    assert followed(model, newcomer) == "t002"
+    assert made.soon_s == 0
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_newcomer_is_kept_while_the_master_is_stopping(answers):
+    model = formed()
+    heir = replica_of(model, "t001")
+    model.tasks["t001"] = replace(model.tasks["t001"], running=False)
+    if not answers:
+        model.troubles["t001"] = Trouble.UNREACHABLE
+    newcomer = model.start("a")
+    controller = Controller(model, SPEC)
+    assert controller.run().soon_s
+    assert followed(model, newcomer) is None
+    model.kill("t001")
+    model.tick()
+    assert controller.settle() == Plan()
+    assert followed(model, newcomer) == heir
+
+
+def test_nobody_waits_where_there_is_no_replica_to_elect():
+    model = formed("abc", Spec(3, 0))
+    model.tasks["t001"] = replace(model.tasks["t001"], running=False)
+    newcomer = model.start("a")
+    made = Controller(model, Spec(3, 0)).run()
+    assert followed(model, newcomer)
+    assert made.soon_s == 0
+
+
+def test_a_master_with_too_few_replicas_is_said():
+    model = formed()
+    astray = model.servers[replica_of(model, "t001")]
+    astray.master_id = model.servers["t002"].id
+    made = Controller(model, SPEC).plan()
+    assert not made.steps
+    assert "t001" in made.waiting[0]
+    assert "has 0 of 1 replicas" in made.waiting[0]
+    judged = assess(model.view(), SPEC)
+    assert judged.health is Health.DEGRADED
+    assert judged.verdict == "Shard 0-5461 has no replica: 1 wanted."
 
 
 def test_a_lost_shard_is_not_forgotten_and_said():
@@ -136,7 +236,7 @@ def test_every_prefix_of_joining_is_finished():
             if gossip:
                 model.gossip()
             assert Controller(model, spec).settle() == Plan()
-            assert_formed(model, spec)
+            assert_balanced(model, spec)
 
 
 def test_a_node_that_was_met_and_left_alone_gets_its_master():
@@ -223,7 +323,7 @@ def test_tasks_are_replaced_one_after_another(zones, masters, history, chance):
         model.tick()
         Controller(model, spec).settle()
     assert Controller(model, spec).settle() == Plan()
-    assert_formed(model, spec)
+    assert_balanced(model, spec)
 
 
 def _spare(model: Model, chance: random.Random) -> str | None:
