@@ -440,12 +440,24 @@ class Controller:
         raise AssertionError(f"never settles: {last}")
 
 
+def _check_settings(made: Plan) -> None:
+    for wave in made.waves():  # the steps of a wave run in any order
+        changes = [
+            (step.node.id, name)
+            for step in wave
+            if isinstance(step, ChangeSettings)
+            for name, _ in step.settings
+        ]
+        assert len(changes) == len(set(changes)), "a setting is changed twice in one wave"
+
+
 def check(view: View, made: Plan) -> None:
     """The invariants that hold for every plan (DESIGN.md section 4)."""
     assert not (made.steps and made.refusals)
     nodes = {member.task.id: member for member in view.members if member.node is not None}
     phases = {step.phase for step in made.steps}
     assert len(phases) <= 1, "one phase at a time"
+    _check_settings(made)
     for step in made.steps:
         assert step.why.endswith("."), step.why
         for ref in _subjects(step):  # I3
