@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Redis and busybox for the tests, where the machine has none: see tests/fetch-programs.sh.
 PROGRAMS := .cache/programs
+CHECKOV := .cache/checkov
 export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -23,16 +24,19 @@ down: $(VENV)/local ## Stop the local cluster and remove everything it left
 test: $(VENV)/dev $(PROGRAMS)/ready ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/dev ## Format, types, lint, imports between rooms, shell scripts: what CI checks
+check: $(VENV)/dev $(CHECKOV)/ready ## Format, types, lint, imports, scripts, Terraform: what CI checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck node/*.sh tests/*.sh .ci/run
+	$(BIN)/shellcheck node/*.sh tests/*.sh examples/*/*.sh .ci/run
+	$(BIN)/python tests/terraform/run_terraform.py fmt -check -recursive
+	$(CHECKOV)/bin/checkov --directory .
 
 format: $(VENV)/dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python tests/terraform/run_terraform.py fmt -recursive
 
 bench: $(VENV)/dev $(PROGRAMS)/ready ## Measure, side by side with redis-cli, and print the figures
 	$(BIN)/python -m benchmarks
@@ -41,12 +45,14 @@ package: $(VENV)/local ## Build the controller's Lambda package, dist/controller
 	@$(BIN)/python -m redis_fargate.local.package dist/controller.zip
 
 lock: $(VENV)/dev ## Pin the newest versions of all dependencies, with their hashes
-	$(LOCK) --extra local -o requirements/local.txt
-	$(LOCK) --extra dev -c requirements/local.txt -o requirements/dev.txt
+	$(LOCK) $(OURS) --extra local -o requirements/local.txt
+	$(LOCK) $(OURS) --extra dev -c requirements/local.txt -o requirements/dev.txt
+	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
 
-# `build.in` names what an editable install is built with, which no extra does.
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-header --annotation-style line pyproject.toml requirements/build.in
+	--no-header --annotation-style line
+# `build.in` names what an editable install is built with, which no extra does.
+OURS := pyproject.toml requirements/build.in
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist build
@@ -57,6 +63,12 @@ $(VENV)/local $(VENV)/dev: $(VENV)/%: requirements/%.txt pyproject.toml
 	@echo "Installing the pinned dependencies ($*) into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(CHECKOV)/ready: requirements/checkov.txt
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	@echo "Installing the pinned dependencies (checkov) into $(CHECKOV) ..."
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(PROGRAMS)/ready: tests/fetch-programs.sh

@@ -37,12 +37,17 @@ class Request:
     trigger: Trigger
     action: Action = Action.RECONCILE
     dry_run: bool = False
+    until_healthy: bool = False
+    """Whether to go on until the cluster is healthy, and to fail if it does not become so."""
     foreign: str = ""
     """Why the event is none of this controller's business; empty if it is."""
 
 
 def understood(event: Mapping[str, Any], settings: Settings) -> Request:
-    """Read an event of EventBridge, or a direct invocation (``{"action": …, "dry_run": …}``).
+    """Read an event of EventBridge, or a direct invocation.
+
+    The latter is ``{"action": "reconcile"}`` or ``{"action": "status"}``; to ``reconcile`` either
+    ``"dry_run": true`` or ``"until": "healthy"`` may be added.
 
     Raises:
         InvalidEvent: it is neither; says what is taken.
@@ -75,7 +80,15 @@ def _direct(event: Mapping[str, Any]) -> Request:
     dry_run = event.get("dry_run", False)
     if not isinstance(dry_run, bool):
         raise InvalidEvent(f"dry_run is {dry_run!r}: use true or false.")
-    return Request(Trigger.DIRECT, action, dry_run)
+    until = event.get("until")
+    if until is not None and until != "healthy":
+        raise InvalidEvent(f'until is {until!r}: use "healthy", or leave it out.')
+    if until and (dry_run or action is not Action.RECONCILE):
+        raise InvalidEvent(
+            f'until is {until!r}, and nothing is to be done: use it with the action "reconcile", '
+            "without dry_run."
+        )
+    return Request(Trigger.DIRECT, action, dry_run, until_healthy=until is not None)
 
 
 def _foreign(trigger: Trigger, event: Mapping[str, Any], settings: Settings) -> str:

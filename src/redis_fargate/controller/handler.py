@@ -3,8 +3,10 @@
 Lambda counts an invocation as an error only if an exception reaches it, and the alarm stands
 on that count. So a run that a person should know of (``FAILED`` or ``REFUSED``) ends in
 ``RunFailed`` when an event started it; Lambda then tries the event twice more, which does no
-harm. Who invokes the function directly is told by the result instead. Anything that is not in
-our error tree is a bug, and reaches Lambda whatever started the run.
+harm. Who invokes the function directly is told by the result instead, unless it asked for a
+healthy cluster: then ``RunFailed`` says that it got none, so that ``terraform apply`` fails with
+that sentence. Anything that is not in our error tree is a bug, and reaches Lambda whatever
+started the run.
 """
 
 import asyncio
@@ -23,7 +25,9 @@ from redis_fargate.controller.reconcile import dry_run, reconcile, status
 from redis_fargate.controller.result import Outcome, Result, StepReport
 from redis_fargate.controller.rooms import opened
 from redis_fargate.controller.settings import Settings
+from redis_fargate.controller.until_healthy import until_healthy
 from redis_fargate.topology.errors import RedisFargateError
+from redis_fargate.topology.health import Health
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,7 +36,7 @@ _logger = Logger(service="redis-fargate")
 
 
 class RunFailed(RedisFargateError):
-    """A run failed, or refused to act; the message is its verdict."""
+    """A run failed, or refused to act; the message is its verdict, and what it waits for."""
 
 
 @_logger.inject_lambda_context
@@ -55,8 +59,9 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         cluster = os.environ.get("CLUSTER_NAME", "")
         result = Result(cluster, Outcome.FAILED, None, str(error), run=0)
     _log(result)
-    if "action" not in event and result.outcome in {Outcome.FAILED, Outcome.REFUSED}:
-        raise RunFailed(result.verdict)
+    bad = result.outcome in {Outcome.FAILED, Outcome.REFUSED}
+    if (bad and "action" not in event) or ("until" in event and result.health is not Health.OK):
+        raise RunFailed(" ".join((result.verdict, *result.waiting)))
     return result.to_dict()
 
 
@@ -72,19 +77,25 @@ async def _answer(
 ) -> Result:
     if request.foreign:
         return Result(settings.cluster_name, Outcome.IGNORED, None, request.foreign, run=0)
-    async with opened(settings, *_clients()) as rooms:
-        if request.action is Action.STATUS:
-            return await status(settings, rooms)
-        if request.dry_run:
-            return await dry_run(settings, rooms)
-        return await reconcile(
-            settings,
-            rooms,
-            # A retried event has the request id of the first try.
-            owner=f"{request_id}/{time.time_ns()}",
-            deadline_s=deadline_s,
-            progress=_log_wave,
-        )
+
+    async def attempt() -> Result:
+        async with opened(settings, *_clients()) as rooms:
+            if request.action is Action.STATUS:
+                return await status(settings, rooms)
+            if request.dry_run:
+                return await dry_run(settings, rooms)
+            return await reconcile(
+                settings,
+                rooms,
+                # A retried event has the request id of the first try.
+                owner=f"{request_id}/{time.time_ns()}",
+                deadline_s=deadline_s,
+                progress=_log_wave,
+            )
+
+    if request.until_healthy:
+        return await until_healthy(attempt, deadline_s=deadline_s)
+    return await attempt()
 
 
 def _log_wave(steps: Sequence[StepReport], took_ms: float) -> None:

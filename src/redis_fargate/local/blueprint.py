@@ -13,6 +13,9 @@ Json = dict[str, Any]
 
 SERVICE = "redis-cluster-service"
 CONTAINER = "redis"
+CONTAINER_USER = "999"
+"""Number of the user ``redis`` or ``valkey`` of the stock images, to whom their /data belongs. Our
+entry point takes the place of the images' own, which would give up root. A process does not."""
 NAMESPACE = "local"
 DISCOVERY_SERVICE = "redis-cluster"
 REDIS_PORT = 6379
@@ -117,6 +120,7 @@ class Blueprint:
                     "name": CONTAINER,
                     "image": self.image,
                     "essential": True,
+                    "user": CONTAINER_USER,
                     "entryPoint": ["/bin/sh", "-c"],
                     "command": [node_script("entrypoint.sh")],
                     "portMappings": [

@@ -17,6 +17,7 @@ from redis_fargate.controller.reconcile import MARGIN_S, dry_run, reconcile, sta
 from redis_fargate.controller.result import Outcome, Result
 from redis_fargate.controller.rooms import RedisNodes
 from redis_fargate.controller.settings import Settings
+from redis_fargate.controller.until_healthy import until_healthy
 from redis_fargate.topology.health import Health
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.view import Marker
@@ -198,6 +199,29 @@ def test_a_task_that_is_not_there_yet_is_waited_for_by_the_next_run(world):
     assert result.waiting
     it.tasks.change(2, running=True, started_at_s=time.time())
     assert it.reconcile().outcome is Outcome.CONVERGED
+
+
+def test_until_healthy_outlasts_another_run_and_waits_for_tasks(world):
+    it = world(3, Spec(3, 0))
+    it.tasks.change(2, running=False, started_at_s=None)
+    for number in (0, 1):
+        it.tasks.change(number, started_at_s=time.time())
+    held = it.state.acquire("another run", 60)
+    outcomes = []
+
+    async def attempt():
+        result = await it.reconciled()
+        outcomes.append(result.outcome)
+        if result.outcome is Outcome.BUSY:
+            it.state.release(held, even_if_dirty=True)
+        if result.outcome is Outcome.WAITING:
+            it.tasks.change(2, running=True, started_at_s=time.time())
+        return result
+
+    deadline_s = time.monotonic() + MARGIN_S + 60
+    result = asyncio.run(until_healthy(attempt, deadline_s=deadline_s, pause_s=0.05))
+    assert outcomes == [Outcome.BUSY, Outcome.WAITING, Outcome.CONVERGED]
+    assert result.health is Health.OK
 
 
 def test_an_event_during_a_run_is_looked_at_before_its_end(world):

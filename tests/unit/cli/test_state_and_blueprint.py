@@ -146,6 +146,7 @@ def test_rules_and_task_definition() -> None:
     service = "arn:aws:ecs:us-east-1:000000000000:service/redis/redis-cluster-service"
     assert pattern["resources"] == [service]
     (container,) = BLUEPRINT.task_definition("arn:s", "arn:e", "arn:t")["containerDefinitions"]
+    assert container["user"] not in {"root", "0"}
     assert container["command"][0].startswith("#!/bin/sh")
     assert container["healthCheck"]["command"][1].startswith("#!/bin/sh")
     variables = {each["name"]: each["value"] for each in container["environment"]}

@@ -75,6 +75,7 @@ def test_events_about_others_are_known_as_such(event, named):
     [
         ({"action": "reconcile"}, Request(Trigger.DIRECT)),
         ({"action": "reconcile", "dry_run": True}, Request(Trigger.DIRECT, dry_run=True)),
+        ({"action": "reconcile", "until": "healthy"}, Request(Trigger.DIRECT, until_healthy=True)),
         ({"action": "status"}, Request(Trigger.DIRECT, Action.STATUS)),
     ],
 )
@@ -92,6 +93,10 @@ def test_direct_invocations(event, request_):
         ({"source": "aws.ecs", "detail-type": "direct invocation"}, "is not understood"),
         ({"action": "destroy"}, "'destroy' is not known"),
         ({"action": "reconcile", "dry_run": "yes"}, "dry_run is 'yes'"),
+        ({"action": "reconcile", "until": "ready"}, "until is 'ready'"),
+        ({"action": "reconcile", "until": ["healthy"]}, "until is"),
+        ({"action": "reconcile", "until": "healthy", "dry_run": True}, "without dry_run"),
+        ({"action": "status", "until": "healthy"}, 'with the action "reconcile"'),
     ],
 )
 def test_anything_else_gets_a_sentence(event, sentence):

@@ -34,7 +34,7 @@ class Context:
     invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:redis-initializer"
     aws_request_id = "request-1"
     def get_remaining_time_in_millis(self):
-        return 60000
+        return int(os.environ.get("LEFT_MS", "60000"))
 
 answers = []
 for event in json.loads(sys.argv[1]):
@@ -172,6 +172,14 @@ def test_a_failure_of_an_event_reaches_lambda_and_of_a_caller_is_answered(functi
     assert logged[0]["function_request_id"] == "request-1"
     assert logged[0]["outcome"] == "failed"
     assert "a-secret-key" not in json.dumps(logged)
+
+
+def test_who_waits_for_a_healthy_cluster_is_failed_without_one(function):
+    until = {"action": "reconcile", "until": "healthy"}
+    (waited, misspelt), logged = function(until, until | {"until": "ready"}, LEFT_MS="1000")
+    assert waited.startswith("RunFailed: No answer from the endpoint for dynamodb")
+    assert misspelt.startswith("RunFailed: until is 'ready'")
+    assert {line["level"] for line in logged} == {"ERROR"}
 
 
 def test_wrong_settings_are_a_sentence(function):
