@@ -7,7 +7,6 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -83,13 +82,14 @@ def brought_up(options: Options, tell: Progress) -> Iterator[tuple[LocalCloud, R
 
 
 def _prepare(clients: Clients, package: Path, process: Launched) -> None:
-    """Do what takes a moment while the endpoint starts."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        building = pool.submit(build, package)
-        making = pool.submit(lambda: [clients.client(name) for name in _SLOW_CLIENTS])
-        process.await_ready()
-        building.result()
-        making.result()
+    """Do what takes a moment while the endpoint, a process of its own, starts.
+
+    Not in threads: one that Ctrl-C leaves behind would write into the directory that is removed.
+    """
+    build(package)
+    for name in _SLOW_CLIENTS:
+        clients.client(name)
+    process.await_ready()
 
 
 def _blueprint(options: Options) -> Blueprint:
