@@ -1,7 +1,7 @@
 """No step does harm, whatever it is told: it looks at the server first, and says what it saw."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -17,6 +17,7 @@ from redis_fargate.nodes.errors import (
 )
 from redis_fargate.nodes.execute import execute
 from redis_fargate.nodes.observe import observe
+from redis_fargate.nodes.polling import attempts
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.slots import ALL_SLOTS, SlotRange
 from redis_fargate.topology.spec import Spec
@@ -74,6 +75,17 @@ def _ref(member: Member) -> NodeRef:
     return NodeRef(member.node.id, member.node.address, member.node.port, member.task.id)
 
 
+def _roles_known(members: Sequence[Member]) -> bool:
+    """Whether all tables show every node in its role: gossip brings that a while after."""
+    roles = {member.node.id: member.node.role for member in members if member.node}
+    return all(
+        peer.role is roles[peer.id]
+        for member in members
+        if member.node
+        for peer in member.node.peers
+    )
+
+
 @pytest.fixture(scope="module")
 def scene(module_fleet: Fleet) -> Scene:
     ours, foreign, blanks = (module_fleet.start(count) for count in (4, 1, 2))
@@ -85,6 +97,9 @@ def scene(module_fleet: Fleet) -> Scene:
         await asyncio.gather(mine.run(), theirs.run())
         async with Connections(SETTINGS) as connections:
             blank.members = await observe(blank.tasks, connections)
+            async for _ in attempts(30):
+                if _roles_known(await observe(mine.tasks, connections)):
+                    break
 
     asyncio.run(form())
     with Redis(host=foreign[0].address, port=PORT) as client:
