@@ -25,7 +25,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
 def server(request: pytest.FixtureRequest) -> str:
     program = SERVERS[request.param]
     if program is None:
-        pytest.skip(f"{request.param} is not on this machine")
+        pytest.fail(f"{request.param} is not on this machine")
     return str(program)
 
 

@@ -14,7 +14,7 @@ from redis_fargate.local.tasks.servers import client_for
 def environment(environment: dict[str, str]) -> dict[str, str]:
     client = client_for(Path(environment["REDIS_SERVER"]))
     if client is None:
-        pytest.skip("there is no redis-cli or valkey-cli on this machine")
+        pytest.fail("there is no redis-cli or valkey-cli on this machine")
     return environment | {"REDIS_CLI": str(client)}
 
 
@@ -56,7 +56,7 @@ def test_a_loading_server_is_alive(shell: Shell, environment: dict[str, str], an
 def test_tls(start: Starter, shell: Shell, environment: dict[str, str], tmp_path: Path) -> None:
     client = shutil.which("redis-cli")
     if SERVERS["redis7"] is None or client is None:
-        pytest.skip("only redis-server of the system speaks TLS here")
+        pytest.fail("only redis-server of the system speaks TLS here")
     cert, key = certificate(tmp_path)
     node = start(
         environment
