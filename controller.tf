@@ -131,7 +131,8 @@ locals {
         detail = {
           clusterArn = [local.ecs_cluster_arn]
           group      = ["service:${local.service_name}"]
-          lastStatus = ["RUNNING", "STOPPED"]
+          # The container of a task that is DEPROVISIONING has ended: half a minute sooner.
+          lastStatus = ["RUNNING", "DEPROVISIONING", "STOPPED"]
         }
       })
     }

@@ -53,7 +53,7 @@ def test_a_stopped_task_is_replaced_and_the_dead_node_is_forgotten(cli: Cli) -> 
 
 def test_the_shard_of_a_stopped_master_gets_its_replica_back(cli: Cli) -> None:
     program = PROGRAMS["valkey-9.1"]()
-    up = cli.up("--redis-config", "cluster-node-timeout=2000")
+    up = cli.up()
     gone = next(
         shard["master"]
         for shard in up.result["shards"]

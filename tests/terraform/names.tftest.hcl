@@ -56,7 +56,7 @@ run "names" {
       detail = {
         clusterArn = ["arn:aws:ecs:us-east-1:123456789012:cluster/my-redis-cluster"]
         group      = ["service:redis-cluster-service"]
-        lastStatus = ["RUNNING", "STOPPED"]
+        lastStatus = ["RUNNING", "DEPROVISIONING", "STOPPED"]
       }
     }
     error_message = "The task rule matches something else: ${aws_cloudwatch_event_rule.controller["task"].event_pattern}"

@@ -30,6 +30,8 @@ class Observed:
 
     tasks: tuple[Task, ...]
     remarks: tuple[str, ...] = ()
+    stopped: frozenset[str] = frozenset()
+    """Ids of the tasks that ECS says have stopped; it remembers them for an hour or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class ServiceTasks:
             for task in tasks
             if task.running and addresses.get(task.id, task.address) != task.address
         )
-        return Observed(tuple(tasks), tuple(remarks))
+        stopped = frozenset(_id(task) for task in described if task["lastStatus"] in _GONE)
+        return Observed(tuple(tasks), tuple(remarks), stopped)
 
     def _listed(self, wanted: "DesiredStatusType") -> list[str]:
         with translated("ecs", f"service {self.service} in cluster {self.cluster}"):
@@ -113,11 +116,10 @@ def _parts(arns: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _task(task: "TaskTypeDef", addresses: Mapping[str, str]) -> Task:
-    arn = task["taskArn"]
-    task_id = arn.rpartition("/")[2]
+    task_id = _id(task)
     started = task.get("startedAt")
     return Task(
-        arn=arn,
+        arn=task["taskArn"],
         id=task_id,
         zone=task.get("availabilityZone", ""),
         address=_interface_address(task) or addresses.get(task_id),
@@ -126,6 +128,10 @@ def _task(task: "TaskTypeDef", addresses: Mapping[str, str]) -> Task:
         started_at_s=started.timestamp() if started else None,
         healthy={"HEALTHY": True, "UNHEALTHY": False}.get(task.get("healthStatus", "UNKNOWN")),
     )
+
+
+def _id(task: "TaskTypeDef") -> str:
+    return task["taskArn"].rpartition("/")[2]
 
 
 def _interface_address(task: "TaskTypeDef") -> str | None:

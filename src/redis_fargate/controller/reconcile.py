@@ -214,7 +214,7 @@ class _Run:
             )
             self._remarks = observed.remarks
             members = await rooms.nodes.observe(observed.tasks)
-            self._view = View(time.time(), members, marker, forming)
+            self._view = View(time.time(), members, marker, forming, observed.stopped)
         return self._view
 
     async def plan(self) -> Plan:

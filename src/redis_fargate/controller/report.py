@@ -11,6 +11,7 @@ from redis_fargate.topology.steps import (
     AwaitHealthy,
     BeginForming,
     ChangeSettings,
+    Failover,
     FinishForming,
     Forget,
     Meet,
@@ -101,6 +102,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911 - one line a step
             return f"wait until {len(step.nodes)} nodes know each other"
         case Replicate():
             return f"make {step.node} a replica of {step.master}"
+        case Failover():
+            return f"let {step.node} take its master's place ({step.mode.value})"
         case AwaitHealthy():
             return f"wait until {len(step.nodes)} nodes are well"
         case FinishForming():

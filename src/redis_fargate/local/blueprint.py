@@ -192,7 +192,8 @@ class Blueprint:
             "detail": {
                 "clusterArn": [cluster_arn],
                 "group": [f"service:{SERVICE}"],
-                "lastStatus": ["RUNNING", "STOPPED"],
+                # The container of a task that is DEPROVISIONING has ended: half a minute sooner.
+                "lastStatus": ["RUNNING", "DEPROVISIONING", "STOPPED"],
             },
         }
         patterns = {

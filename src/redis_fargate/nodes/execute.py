@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import assert_never
 
 from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
 from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
 from redis_fargate.nodes.polling import together
@@ -21,6 +22,7 @@ from redis_fargate.topology.steps import (
     AwaitAgreement,
     AwaitHealthy,
     ChangeSettings,
+    Failover,
     Forget,
     Meet,
     NodeRef,
@@ -33,6 +35,9 @@ from redis_fargate.topology.steps import (
 PATIENCE_S = 60.0
 """How long a step may wait for others to take notice. Single commands have the deadline of
 ``ConnectionSettings.answer_timeout_s``."""
+
+FAILOVER_S = 5.0
+"""After this, Redis itself gives a manual failover up (CLUSTER_MF_TIMEOUT)."""
 
 RESTORE_S = 10.0
 """How long an interrupted run may take to put settings back."""
@@ -69,6 +74,8 @@ async def _take(step: NodeStep, connections: Connections, patience_s: float) -> 
             await await_agreement(step, connections, patience_s)
         case Replicate():
             await replicate(step, connections, patience_s)
+        case Failover():
+            await fail_over(step, connections, min(patience_s, FAILOVER_S))
         case AwaitHealthy():
             await await_healthy(step, connections, patience_s)
         case Forget():

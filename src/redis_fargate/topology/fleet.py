@@ -42,7 +42,7 @@ class Entry:
     staying: bool
     """Whether it is listed, and its task is to go on running."""
     alive: bool
-    """Whether some node believes that it still answers."""
+    """Whether some node believes that it still answers, and ECS does not know better."""
     role: Role
     master_id: str | None
     slots: SlotRanges
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def gone(self) -> bool:
-        """Its task has stopped: ECS does not list it, and no node hears from it."""
+        """Its task has stopped: ECS says so, or does not list it, and no node hears from it."""
         return not self.listed and not self.alive
 
     @property
@@ -157,7 +157,7 @@ class Fleet:
         # Where the task's node was observed, and is another, this one lived there before it.
         listed = owner is not None and owner.node is None
         heard = any(peer.connected and not peer.flags & _DOUBTFUL for peer in peers)
-        ours_and_gone = task_id in self.recorded and owner is None
+        ours_and_gone = owner is None and (task_id in self.view.stopped or task_id in self.recorded)
         return Entry(
             id=node_id,
             task_id=task_id,

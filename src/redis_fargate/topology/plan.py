@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from redis_fargate.topology import elections, forgetting, forming, joining, refusing
+from redis_fargate.topology import elections, forgetting, forming, joining, refusing, rescuing
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.shortfalls import shortfalls
 from redis_fargate.topology.spec import Policy, Spec
@@ -41,8 +41,8 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
     The phases, in the order in which they are considered; the first that has something to
     do is the plan, since the next one should see what came of it:
 
-    REFUSE what is not safe to judge, FORM a new cluster, (RESCUE shards whose master is
-    gone, COVER slots that nobody holds, SETTLE interrupted migrations), JOIN tasks that
+    REFUSE what is not safe to judge, FORM a new cluster, RESCUE shards whose master is
+    gone, (COVER slots that nobody holds, SETTLE interrupted migrations,) JOIN tasks that
     came later, FORGET nodes whose task is gone, (SHAPE: masters, slots and replicas to where
     they are wanted, PROTECT tasks that the cluster cannot spare). What stands in
     parentheses is not planned yet; ``waiting`` says where it would be needed.
@@ -55,8 +55,8 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
             return Plan(waiting=waiting)
         return Plan(steps=forming.steps(fleet, spec))
     waiting = shortfalls(fleet, spec)
-    for steps in (joining.steps(fleet), forgetting.steps(fleet)):
-        if steps:
+    for phase in (rescuing, joining, forgetting):
+        if steps := phase.steps(fleet):
             return Plan(steps=steps, waiting=waiting)
     return Plan(
         waiting=(*waiting, *joining.waiting(fleet)),

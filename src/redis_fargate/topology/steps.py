@@ -102,6 +102,27 @@ class Replicate:
     phase: Phase
 
 
+class FailoverMode(Enum):
+    """How a replica takes its master's place (Redis docs, "CLUSTER FAILOVER")."""
+
+    PLANNED = "planned"  # the master stops writes and waits for the replica: nothing is lost
+    FORCE = "force"  # the master is gone; most of the other masters vote
+    TAKEOVER = "takeover"  # the master is gone, and so are too many to vote
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """Let a replica take the place, and the slots, of its master."""
+
+    node: NodeRef
+    master_id: str
+    mode: FailoverMode
+    rivals: tuple[NodeRef, ...]
+    """The master's other replicas, of which none may have more of its data."""
+    why: str
+    phase: Phase
+
+
 @dataclass(frozen=True, slots=True)
 class AwaitHealthy:
     """Wait until all of ``nodes`` say ``cluster_state:ok`` and every replica's link is up."""
@@ -138,6 +159,7 @@ NodeStep: TypeAlias = (
     | Meet
     | AwaitAgreement
     | Replicate
+    | Failover
     | AwaitHealthy
     | Forget
 )

@@ -79,7 +79,8 @@ class Replication:
     """The part of INFO replication that decisions need."""
 
     offset: int
-    """This node's own replication offset."""
+    """This node's own replication offset; 0 on a replica that has no whole copy of its master's
+    data, or whose master has never had any."""
     master_address: str | None = None
     link_up: bool | None = None
     """Whether the link to the master is up; None on a master."""
@@ -171,3 +172,5 @@ class View:
     marker: Marker
     forming: Forming | None = None
     """Set exactly while ``marker`` is FORMING."""
+    stopped: frozenset[str] = frozenset()
+    """Ids of tasks of the service that ECS says have stopped; it remembers them for an hour."""

@@ -16,6 +16,8 @@ from redis_fargate.topology.steps import (
     AwaitHealthy,
     BeginForming,
     ChangeSettings,
+    Failover,
+    FailoverMode,
     FinishForming,
     Forget,
     Meet,
@@ -81,6 +83,7 @@ class Server:
     current_epoch: int = 0
     slots: SlotRanges = ()
     keys: int = 0
+    offset: int = 0
     linked: bool = False
     synced: bool = False
     table: dict[str, Belief] = field(default_factory=dict)
@@ -212,28 +215,56 @@ class Model:
                 masters = {b.id for b in server.table.values() if b.slots}
                 if not lost or len(masters & by_id.keys()) * 2 <= len(masters):
                     continue
-                server.current_epoch += 1
-                server.role, server.epoch = Role.MASTER, server.current_epoch
-                server.master_id, server.slots = None, lost
-                server.linked = server.synced = False
-                for belief in server.table.values():
-                    belief.slots = subtract(belief.slots, lost)
-                siblings = [
-                    other
-                    for other in self.servers.values()
-                    if other.role is Role.REPLICA and other.master_id not in by_id
-                ]
-                self.gossip()
-                for other in siblings:
-                    if other.master_id and not other.table[other.master_id].slots:
-                        other.master_id, other.linked = server.id, False
-                self.gossip()
+                self._promote(server)
+
+    def _promote(self, server: Server) -> None:
+        by_id = {server.id for server in self.servers.values()}
+        lost = server.table[server.master_id].slots
+        server.current_epoch += 1
+        server.role, server.epoch = Role.MASTER, server.current_epoch
+        server.master_id, server.slots = None, lost
+        server.linked = server.synced = False
+        for belief in server.table.values():
+            belief.slots = subtract(belief.slots, lost)
+        siblings = [
+            other
+            for other in self.servers.values()
+            if other.role is Role.REPLICA and other.master_id not in by_id
+        ]
+        self.gossip()
+        for other in siblings:
+            if other.master_id and not other.table[other.master_id].slots:
+                other.master_id, other.linked = server.id, False
+        self.gossip()
+
+    def _fail_over(self, server: Server, mode: FailoverMode) -> None:
+        alive = {other.id for other in self.servers.values()}
+        owners = {belief.id for belief in server.table.values() if belief.slots}
+        assert server.role is Role.REPLICA
+        assert server.synced, "I1: promotes a replica without data"
+        assert server.offset, "I1: promotes a replica without data"
+        if mode is FailoverMode.PLANNED:
+            raise NotImplementedError
+        assert server.master_id not in alive, "I2: replaces a master that lives"
+        if mode is FailoverMode.FORCE and len(owners & alive) * 2 <= len(owners):
+            raise NotYet(f"{server.hostname} gets too few votes")
+        self._promote(server)
+
+    def write(self) -> None:
+        """Clients write to every shard, and the replicas follow."""
+        for server in self.servers.values():
+            if server.slots:
+                server.offset += 100
+                server.keys += 1
+        for server in self.servers.values():
+            if server.linked:
+                self._sync(server)
 
     def _sync(self, server: Server) -> None:
         master = next((s for s in self.servers.values() if s.id == server.master_id), None)
         if server.role is Role.REPLICA and master is not None and master.id in server.table:
             server.linked = server.synced = True
-            server.keys = master.keys
+            server.keys, server.offset = master.keys, master.offset
 
     # What the controller sees.
 
@@ -260,7 +291,7 @@ class Model:
                 open_slots=(),
                 keys=server.keys,
                 peers=tuple(map(_peer, server.table.values())),
-                replication=Replication(0, None, self._link(server)),
+                replication=Replication(server.offset, None, self._link(server)),
                 hostname=server.hostname,
                 version="redis 7.0.15",
                 used_memory_bytes=1,
@@ -340,6 +371,8 @@ class Model:
                 server.slots = normalized((*server.slots, *slots))
             case Replicate(node=ref, master=master):
                 self._replicate(self.servers[ref.task_id], master.id)
+            case Failover(node=ref, mode=mode):
+                self._fail_over(self.servers[ref.task_id], mode)
             case AwaitAgreement(nodes=refs):
                 self._agree([self.servers[ref.task_id] for ref in refs])
             case AwaitHealthy(nodes=refs):
@@ -354,7 +387,7 @@ class Model:
             raise Refused("To set a master the node must be empty and without assigned slots")
         server.role, server.master_id, server.epoch = Role.REPLICA, master_id, 0
         server.linked = server.synced = False
-        server.keys = 0
+        server.keys = server.offset = 0
 
     def _agree(self, servers: list[Server]) -> None:
         self.gossip()

@@ -1,0 +1,130 @@
+"""Rescuing shards on the model cluster."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from model import Controller, Model, assert_formed
+
+from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.spec import Policy, Spec
+from redis_fargate.topology.steps import Failover, FailoverMode
+from redis_fargate.topology.view import Role, Trouble
+
+
+def formed(zones: str, spec: Spec) -> Model:
+    model = Model(list(zones))
+    Controller(model, spec).run()
+    assert_formed(model, spec)
+    model.write()
+    return model
+
+
+def masters(model: Model) -> list[str]:
+    return [task_id for task_id, server in model.servers.items() if server.slots]
+
+
+def replicas_of(model: Model, task_id: str) -> list[str]:
+    master = model.servers[task_id].id
+    return [t for t, server in model.servers.items() if server.master_id == master]
+
+
+def failovers(made: Plan) -> list[tuple[str, FailoverMode]]:
+    return [(s.node.task_id, s.mode) for s in made.steps if isinstance(s, Failover)]
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_lost_master_is_replaced_at_once(noticed):
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (heir,) = replicas_of(model, "t001")
+    model.kill("t001", noticed=noticed)
+    controller = Controller(model, spec)
+    view = replace(model.view(), stopped=frozenset({"t001"}))
+    assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.FORCE)]
+    if noticed:
+        model.start("a")
+        controller.settle()
+        assert_formed(model, spec)
+
+
+def test_the_replica_with_the_most_data_wins():
+    spec = Spec(3, 6)
+    model = formed("abcabcabc", spec)
+    behind, heir = replicas_of(model, "t001")
+    model.servers[behind].offset -= 1
+    model.kill("t001")
+    (step,) = Controller(model, spec).plan().steps
+    assert (step.node.task_id, [rival.task_id for rival in step.rivals]) == (heir, [behind])
+
+
+def test_a_replica_that_never_had_the_data_is_not_promoted():
+    spec = Spec(1, 1)
+    model = formed("ab", spec)
+    (replica,) = replicas_of(model, "t001")
+    model.servers[replica].offset = 0
+    model.kill("t001")
+    assert not Controller(model, spec).plan().steps
+
+
+def test_who_is_stopping_takes_nobody_s_place():
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (replica,) = replicas_of(model, "t001")
+    model.tasks[replica] = replace(model.tasks[replica], running=False)
+    model.kill("t001")
+    assert not failovers(Controller(model, spec).plan())
+
+
+@pytest.mark.parametrize(("silent", "mode"), [(0, FailoverMode.TAKEOVER), (1, FailoverMode.FORCE)])
+def test_masters_that_only_do_not_answer_count_as_voters(silent, mode):
+    """Of five, two or three are gone: where two more may live, a takeover could be one too many."""
+    spec = Spec(5, 5)
+    model = formed("abcabcabca", spec)
+    lost = masters(model)[:3] if not silent else masters(model)[:2]
+    heirs = sorted(replicas_of(model, task_id)[0] for task_id in lost)
+    for task_id in masters(model)[len(lost) : len(lost) + 2 * silent]:
+        model.troubles[task_id] = Trouble.UNREACHABLE
+    for task_id in lost:
+        model.kill(task_id)
+    assert sorted(failovers(Controller(model, spec).plan())) == [(heir, mode) for heir in heirs]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_master_that_runs_is_never_replaced(count):
+    spec = Spec(2, 2)
+    model = formed("abab", spec)
+    for task_id in masters(model)[:count]:
+        model.troubles[task_id] = Trouble.UNREACHABLE
+        for server in model.servers.values():
+            for belief in server.table.values():
+                belief.failed = belief.failed or belief.id == model.servers[task_id].id
+    assert not failovers(Controller(model, spec).plan())
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32), st.booleans()
+)
+def test_any_losses_that_leave_a_copy_are_healed(master_count, each, zone_count, seed, late):
+    spec = Spec(master_count, master_count * each)
+    chance = random.Random(seed)
+    model = formed("".join("abc"[n % zone_count] for n in range(spec.task_count)), spec)
+    shards = [[task_id, *replicas_of(model, task_id)] for task_id in masters(model)]
+    controller = Controller(model, spec, chance)
+    lost = [t for shard in shards for t in chance.sample(shard, chance.randrange(len(shard)))]
+    for task_id in lost:
+        zone = model.tasks[task_id].zone
+        model.kill(task_id)
+        if not late:
+            model.start(zone)
+    controller.settle()
+    for task_id in lost if late else ():
+        model.start("abc"[int(task_id[1:]) % zone_count])
+    controller.settle()
+    assert sum(server.role is Role.REPLICA for server in model.servers.values()) == (
+        spec.replica_count
+    )
+    assert len(masters(model)) == master_count
+    assert all(server.keys for server in model.servers.values())
