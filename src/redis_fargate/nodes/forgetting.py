@@ -15,7 +15,7 @@ from redis_fargate.nodes.errors import (
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable
 from redis_fargate.nodes.polling import together
-from redis_fargate.topology.slots import described
+from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Forget, NodeRef
 from redis_fargate.topology.view import Peer
 
@@ -27,8 +27,8 @@ async def forget(step: Forget, connections: Connections) -> None:
     forgotten comes back by gossip.
 
     Raises:
-        PreconditionFailed: the entry is another task's, owns slots, has replicas, or the
-            node behind it still answers.
+        PreconditionFailed: the entry is another task's, owns more slots than the plan says, has
+            replicas, or the node behind it still answers.
         StepFailed: an entry is still there.
 
     """
@@ -52,8 +52,8 @@ def _check_entry(step: Forget, node: NodeRef, table: NodeTable, entry: Peer) -> 
     trouble = ""
     if entry.hostname and step.gone_task_id and entry.hostname != step.gone_task_id:
         trouble = f"it is the entry of task {entry.hostname}"
-    elif entry.slots:
-        trouble = f"it owns the slots {described(entry.slots)}, which forgetting it would unassign"
+    elif owned := subtract(entry.slots, step.unassigned):
+        trouble = f"it owns the slots {described(owned)}, which forgetting it would unassign"
     elif replicas := [
         peer.address for peer in (table.myself, *table.peers) if peer.master_id == entry.id
     ]:

@@ -128,6 +128,7 @@ def _forget_the_dead(fleet: Fleet) -> tuple[Step, ...]:
             nodes=tuple(live.ref for live in entry.known_by),
             why=f"{entry} stopped while the cluster was being formed; it had no data yet.",
             phase=Phase.FORM,
+            unassigned=entry.slots,
         )
         for entry in fleet.entries
         if entry.gone and entry.id not in followed

@@ -142,13 +142,17 @@ class FinishForming:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove the entry of a node whose task is gone from the tables of ``nodes``."""
+    """Remove the entry of a node whose task is gone from the tables of ``nodes``.
+
+    ``unassigned`` are the slots that it owns by some table, and that nobody's data is lost with.
+    """
 
     gone_id: str
     gone_task_id: str
     nodes: tuple[NodeRef, ...]
     why: str
     phase: Phase = Phase.FORGET
+    unassigned: SlotRanges = ()
 
 
 MarkerStep: TypeAlias = BeginForming | FinishForming
