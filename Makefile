@@ -8,8 +8,11 @@ PROGRAMS := .cache/programs
 CHECKOV := .cache/checkov
 export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
 
+HISTORIES ?= 1000
+SEED ?= 0
+
 .DEFAULT_GOAL := help
-.PHONY: help up down test check format bench package lock clean
+.PHONY: help up down test simulate check format bench package lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -23,6 +26,9 @@ down: $(VENV)/local ## Stop the local cluster and remove everything it left
 
 test: $(VENV)/dev $(PROGRAMS)/ready ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+simulate: $(VENV)/dev ## Play HISTORIES of a model cluster with faults, seeds from SEED on
+	$(BIN)/python -m tests.simulation --histories $(HISTORIES) --first $(SEED)
 
 check: $(VENV)/dev $(CHECKOV)/ready ## Format, types, lint, imports, scripts, Terraform: what CI checks
 	$(BIN)/ruff format --check .

@@ -1,0 +1,135 @@
+"""An event loop in which nothing takes time but waiting, and waiting takes no time."""
+
+import asyncio
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+EPOCH_S = 1_700_000_000.0
+"""What ``time.time`` says when a history begins."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Runs what is ready, in order; then its clock jumps to the next timer.
+
+    Threads are none: what is sent to one (``asyncio.to_thread``) is done at once. So the same
+    program takes the same course every time.
+    """
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._count = 0
+        self._error: BaseException | None = None
+
+    def time(self) -> float:
+        return self.now_s
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run to the end of ``main``; what else is going on is left where it is."""
+        asyncio._set_running_loop(self)
+        try:
+            task = asyncio.Task(main, loop=self)
+            while not task.done():
+                self._step()
+            return task.result()
+        finally:
+            asyncio._set_running_loop(None)
+
+    def end_with(self, error: BaseException) -> None:
+        """Let ``run`` raise it."""
+        self._error = error
+
+    def _step(self) -> None:
+        if self._ready:
+            self._ready.popleft()._run()
+        else:
+            when_s, _, timer = heapq.heappop(self._timers)
+            if not timer.cancelled():
+                self.now_s = max(self.now_s, when_s)
+                timer._run()
+        if self._error:
+            error, self._error = self._error, None
+            raise error
+
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, handle))
+        return handle
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **kwargs: Any) -> "asyncio.Task[Any]":
+        return asyncio.Task(coro, loop=self, **kwargs)
+
+    def run_in_executor(
+        self, executor: object, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except BaseException as error:  # noqa: BLE001 - it goes where the result would
+            future.set_exception(error)
+        return future
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self._error = context.get("exception") or RuntimeError(context["message"])
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Is skipped when its time comes."""
+
+
+class Clock:
+    """Stands in for the module ``time`` where the loop's clock is meant."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def monotonic(self) -> float:
+        return self._loop.now_s
+
+    def time(self) -> float:
+        return EPOCH_S + self._loop.now_s

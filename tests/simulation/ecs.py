@@ -1,0 +1,185 @@
+"""A service of ECS: tasks come and go, and come back empty at new addresses."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+
+from redis_fargate.aws.errors import AwsUnavailable
+from redis_fargate.aws.tasks import Observed
+from redis_fargate.topology.view import Task
+
+from .clock import EPOCH_S
+from .network import Network
+from .server import Server, new_id
+
+ZONES = "abc"
+REUSED = 0.1
+"""How often a new task gets an address that another one had."""
+
+
+class Status(Enum):
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+@dataclass(eq=False)
+class EcsTask:
+    id: str
+    zone: str
+    revision: int
+    status: Status = Status.PENDING
+    address: str | None = None
+    started_s: float | None = None
+    server: Server | None = None
+    protected: bool = False
+
+    def __str__(self) -> str:
+        return f"task {self.id[:6]} ({self.server or self.status.value})"
+
+
+class Service:
+    """Keeps as many tasks as are desired; rolls new revisions out; leaves protected tasks alone."""
+
+    def __init__(
+        self,
+        net: Network,
+        rng: random.Random,
+        desired: int,
+        notify: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._net = net
+        self._rng = rng
+        self._notify = notify
+        self._note = note
+        self.desired = desired
+        self.revision = 1
+        self.tasks: list[EcsTask] = []
+        self.throttled_until_s = -1.0
+        self.working = 0
+        """How many things are under way that will change something."""
+        self._numbers = count(1)
+        self._addresses = _addresses()
+        self._freed: list[str] = []
+        self._family = rng.randrange(4)
+
+    def later(self, least_s: float, most_s: float, act: Callable[[], None]) -> None:
+        def acting() -> None:
+            self.working -= 1
+            act()
+
+        self.working += 1
+        self._net.loop.call_later(self._rng.uniform(least_s, most_s), acting)
+
+    # -- what the scheduler does -------------------------------------------------------------------
+
+    def schedule(self) -> None:
+        """Start what is missing, and stop what is too much."""
+        staying = [task for task in self.tasks if task.status is not Status.STOPPING]
+        new = [task for task in staying if task.revision == self.revision]
+        at_most = self.desired if len(new) == len(staying) else 2 * self.desired
+        for _ in range(min(self.desired - len(new), at_most - len(staying))):
+            self._launch()
+        running = [task for task in staying if task.status is Status.RUNNING]
+        spare = len(running) - self.desired
+        running.sort(key=lambda task: (task.revision == self.revision, self._rng.random()))
+        for task in running:
+            if spare > 0 and not task.protected:
+                spare -= 1
+                self.stop(task)
+
+    def _launch(self) -> None:
+        number = next(self._numbers)
+        staying = [task.zone for task in self.tasks]
+        zone = min(ZONES, key=lambda zone: (staying.count(zone), zone))
+        task = EcsTask(new_id(self._family, -number)[:32], zone, self.revision)
+        self.tasks.append(task)
+        self.later(1, 8, lambda: self._run(task, number))
+
+    def _run(self, task: EcsTask, number: int) -> None:
+        if task.status is not Status.PENDING:
+            self._remove(task)
+            return
+        reuse = self._freed and self._rng.random() < REUSED
+        task.address = self._freed.pop(0) if reuse else next(self._addresses)
+        task.status = Status.RUNNING
+        task.started_s = EPOCH_S + self._net.now_s
+
+        def begin() -> None:
+            if task in self.tasks and task.server is None and task.address:
+                task.server = self._net.start(new_id(self._family, number), task.address, task.id)
+                self._note(f"{task} starts")
+
+        self.later(0, 2, begin)
+        self._changed()
+
+    def stop(self, task: EcsTask) -> None:
+        """ECS wants it stopped: it gets SIGTERM, and is gone soon after."""
+        if task.status is Status.STOPPING:
+            return
+        self._note(f"{task} is stopped")
+        was_pending, task.status = task.status is Status.PENDING, Status.STOPPING
+        if not was_pending:
+            self.later(0, 4, lambda: self.end(task))
+        self._changed()
+
+    def end(self, task: EcsTask) -> None:
+        """The process ends, for whatever reason; ECS notices a little later."""
+        if task.server is not None and task.server.alive:
+            self._note(f"{task} ends")
+            self._net.stop(task.server)
+        self.later(0.2, 8, lambda: self._remove(task))
+
+    def _remove(self, task: EcsTask) -> None:
+        if task not in self.tasks:
+            return
+        if task.server is not None and task.server.alive:
+            self._net.stop(task.server)
+        self.tasks.remove(task)
+        if task.address:
+            self._freed.append(task.address)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._notify()
+        self.later(0.5, 6, self.schedule)
+
+    # -- what a user does ------------------------------------------------------------------------
+
+    def scale(self, desired: int) -> None:
+        self.desired = desired
+        self.later(0.5, 3, self.schedule)
+
+    def deploy(self) -> None:
+        self.revision += 1
+        self.later(0.5, 3, self.schedule)
+
+    # -- what the controller sees ------------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        if self._net.now_s < self.throttled_until_s:
+            raise AwsUnavailable("AWS could not answer for now (ThrottlingException).")
+        return Observed(tuple(sorted(map(_described, self.tasks), key=lambda task: task.id)))
+
+    def servers(self) -> list[Server]:
+        return [task.server for task in self.tasks if task.server and task.server.alive]
+
+
+def _described(task: EcsTask) -> Task:
+    return Task(
+        arn=f"arn:aws:ecs:us-east-1:000000000000:task/redis/{task.id}",
+        id=task.id,
+        zone=f"us-east-1{task.zone}",
+        address=task.address,
+        revision=f"redis:{task.revision}",
+        running=task.status is Status.RUNNING,
+        started_at_s=task.started_s,
+    )
+
+
+def _addresses() -> Iterator[str]:
+    for number in count(1):
+        yield f"10.0.{number // 250}.{number % 250 + 1}"

@@ -1,0 +1,132 @@
+"""What goes wrong in a history, chosen by chance."""
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .ecs import EcsTask, Status
+
+if TYPE_CHECKING:
+    from .history import History
+
+Fault = Callable[["History", random.Random], str]
+"""Does it; what it did."""
+
+
+def _victims(history: "History") -> list[EcsTask]:
+    return [
+        task
+        for task in history.service.tasks
+        if task.status is Status.RUNNING and task.server and task.server.alive
+    ]
+
+
+def crash(history: "History", rng: random.Random) -> str:
+    """A task's process ends; ECS replaces the task."""
+    return _each(history, rng, 1, history.service.end, "crash")
+
+
+def crash_two(history: "History", rng: random.Random) -> str:
+    return _each(history, rng, 2, history.service.end, "crash")
+
+
+def stop(history: "History", rng: random.Random) -> str:
+    """ECS stops a task, as when its host retires."""
+    return _each(history, rng, 1, history.service.stop, "stop")
+
+
+def hang(history: "History", rng: random.Random) -> str:
+    """A process stops working for a while, as under SIGSTOP."""
+
+    def freeze(task: EcsTask) -> None:
+        server = task.server
+        assert server is not None
+        server.frozen = True
+
+        def thaw() -> None:
+            server.frozen = False
+            history.net.poke()
+
+        history.service.later(1, 60, thaw)
+        history.net.poke()
+
+    return _each(history, rng, 1, freeze, "hang")
+
+
+def cut_off(history: "History", rng: random.Random) -> str:
+    """A node cannot reach its peers for a while."""
+    return _each(history, rng, 1, lambda task: _lose(history, task, history.net.cut), "cut off")
+
+
+def hide(history: "History", rng: random.Random) -> str:
+    """The controller cannot reach a node for a while."""
+    return _each(history, rng, 1, lambda task: _lose(history, task, history.net.unseen), "hide")
+
+
+def _lose(history: "History", task: EcsTask, lost: set) -> None:  # type: ignore[type-arg]
+    server = task.server
+    assert server is not None
+    lost.add(server)
+
+    def found() -> None:
+        lost.discard(server)
+        history.net.poke()
+
+    history.service.later(1, 60, found)
+    history.net.poke()
+
+
+def zone(history: "History", rng: random.Random) -> str:
+    """All tasks of a zone end at once."""
+    victims = _victims(history)
+    if not victims:
+        return "no zone to lose"
+    lost = rng.choice(victims).zone
+    for task in victims:
+        if task.zone == lost:
+            history.service.end(task)
+    return f"lose zone {lost}"
+
+
+def throttle(history: "History", rng: random.Random) -> str:
+    """ECS, or DynamoDB, answers nothing for a while."""
+    until_s = history.net.now_s + rng.uniform(1, 40)
+    if rng.random() < 0.5:
+        history.service.throttled_until_s = until_s
+        return "throttle ECS"
+    history.controller.table.throttled_until_s = until_s
+    return "throttle DynamoDB"
+
+
+def one_more(history: "History", rng: random.Random) -> str:
+    """ECS starts a task that replaces none."""
+    history.service.desired += 1
+    history.service.schedule()
+    history.service.desired -= 1
+    return "one task more"
+
+
+def _each(
+    history: "History",
+    rng: random.Random,
+    number: int,
+    act: Callable[[EcsTask], None],
+    name: str,
+) -> str:
+    victims = _victims(history)
+    chosen = rng.sample(victims, min(number, len(victims)))
+    for task in chosen:
+        act(task)
+    return f"{name} {', '.join(map(str, chosen)) or 'nobody'}"
+
+
+MENU: tuple[tuple[Fault, float], ...] = (
+    (crash, 4.0),
+    (crash_two, 1.0),
+    (stop, 3.0),
+    (hang, 1.0),
+    (cut_off, 1.0),
+    (hide, 1.0),
+    (zone, 0.3),
+    (throttle, 1.0),
+)

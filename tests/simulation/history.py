@@ -1,0 +1,255 @@
+"""One history: a cluster forms, things go wrong for a while, and then it has to be whole again."""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from redis_fargate.controller.result import Outcome
+from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.view import Marker, View
+
+from . import slots as sets
+from .clock import VirtualLoop
+from .commands import answer
+from .controlling import Controller, virtual_time
+from .ecs import Service
+from .faults import MENU
+from .invariants import (
+    Broken,
+    Data,
+    Swings,
+    check_epochs,
+    check_reachable,
+    check_whole,
+    owner_of,
+)
+from .network import Network
+from .replication import catch_up, source_of
+from .server import KEYS, Server
+from .wire import Fuse
+
+WRITE_S = 3.0
+"""How often a client writes."""
+PATIENCE_S = 1500.0
+"""How long a cluster may take to be whole again: many ticks, and an expired lease."""
+LOOK_S = 20.0
+"""How often it is looked whether it is."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a history went."""
+
+    seed: int
+    broken: str = ""
+    """Which invariant did not hold; empty if all did."""
+    hopeless: str = ""
+    """Why it could not be expected to become whole; empty if it was."""
+    runs: int = 0
+    log: tuple[str, ...] = field(default=(), repr=False)
+
+
+class History:
+    """Everything in it comes from the seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = rng = random.Random(seed)
+        self.loop = VirtualLoop()
+        self.net = Network(self.loop, rng)
+        self.log: list[str] = []
+        self.spec = _spec(rng)
+        self.controller = Controller(self.loop, self.net, rng, self.spec, self.note_run)
+        self.service = Service(
+            self.net, rng, self.spec.task_count, self.controller.event, self.note
+        )
+        self.controller.service = self.service
+        self.data = Data(self.net)
+        self.swings: Swings | None = None
+        self.hopeless = ""
+        self._said = ""
+        self._known: set[Server] = set()
+
+    def note(self, text: str) -> None:
+        self.log.append(f"{self.net.now_s:8.2f}  {text}")
+
+    def note_run(self, owner: str, text: str) -> None:
+        """What a run says, unless the last one has said the same."""
+        if text != self._said:
+            self.note(f"{owner}: {text}")
+        self._said = text
+
+    def tables(self) -> list[str]:
+        """What every server believes."""
+        lines = []
+        for server in self.net.servers():
+            lines.append(
+                f"{server}: epoch {server.current_epoch}, {len(server.keys)} keys, "
+                f"{server.offset}, link {server.link}"
+            )
+            for line in str(answer(server, ("CLUSTER", "NODES"))).splitlines():
+                words = line.split()
+                lines.append(
+                    "    " + " ".join((words[0][:6], *words[1:3], words[3][:6], *words[6:]))
+                )
+        return lines
+
+    def play(self) -> Ended:
+        broken = ""
+        with virtual_time(self.loop, self._planned):
+            try:
+                self.loop.run(self._play())
+            except Broken as error:
+                broken = str(error)
+                self.log += self.tables()
+            self.loop.run(self.controller.abandon())
+        return Ended(self.seed, broken, self.hopeless, self.controller.runs, tuple(self.log))
+
+    async def _play(self) -> None:
+        rng = self.rng
+        self.note(f"{self.spec}")
+        self.service.schedule()
+        self.controller.tick()
+        self._writing()
+        early = rng.random() < 0.3
+        if not early:
+            await self._formed()
+        for _ in range(rng.choice((1, 1, 2, 3, 5))):
+            await asyncio.sleep(rng.choice((0.5, 5.0, 40.0)) * rng.random())
+            faults, weights = zip(*MENU, strict=True)
+            fault = rng.choices(faults, weights)[0]
+            self._before_fault()
+            self.note(fault(self, rng))
+        await asyncio.sleep(rng.random() * 30)
+        self.controller.unreliable = False
+        self.note("nothing goes wrong any more")
+        await self._whole()
+
+    async def _formed(self) -> None:
+        """Until the cluster is formed; nobody disturbs that but who kills runs."""
+        for _ in range(60):
+            if self.controller.table.marker is Marker.FORMED:
+                return
+            await asyncio.sleep(10)
+        raise Broken("I4: not formed after 600 s without faults")
+
+    async def _whole(self) -> None:
+        """Until all is as wanted, and stays so (I4, I5)."""
+        deadline_s = self.net.now_s + PATIENCE_S
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._check()
+            if self.hopeless:
+                return
+            settled = not self.service.working and not self.controller.running
+            if settled and self.swings is None:
+                self.swings = Swings()
+            try:
+                check_whole(self.service.servers(), self.spec.master_count)
+                if settled:
+                    break
+            except Broken as error:
+                if self.net.now_s > deadline_s:
+                    last = self.controller.last
+                    raise Broken(f"{error}; the last run said {last and last.verdict}") from None
+        await self._stays()
+
+    async def _stays(self) -> None:
+        fuse = Fuse()
+        result = await self.controller.run(fuse)
+        while result is None or result.outcome is Outcome.BUSY:
+            await asyncio.sleep(LOOK_S)
+            result = await self.controller.run(fuse)
+        fuse = Fuse()
+        result = await self.controller.run(fuse)
+        if fuse.written:
+            raise Broken(f"I5: {fuse.written} writing commands on a converged cluster")
+        assert result is not None
+        if result.plan:
+            raise Broken(f"I4: a converged cluster has the plan {result.plan}")
+        self._check()
+        self.data.served()
+
+    # -- looking on --------------------------------------------------------------------------------
+
+    def _planned(self, view: View, made: Plan) -> None:
+        check_reachable(view, made)
+        if self.swings is not None:
+            self.swings.look(view, made)
+        self._check()
+
+    def _check(self) -> None:
+        self._attribute()
+        self.data.check()
+        check_epochs(self.net.servers())
+
+    def _before_fault(self) -> None:
+        self._check()
+
+    def _attribute(self) -> None:
+        """Write off what faults have cost since the last look."""
+        for winner in self.net.elected:
+            self.note(f"{winner} was elected")
+            self.data.excuse_election(winner)
+        dead = {server for server in self._known if not server.alive}
+        for replica in self.net.misled:
+            self.note(f"{replica} followed its master's address to another server")
+            # Redis never marks a node failed whose address another one has (``noaddr``), so
+            # it holds no election; and the replica has no data any more.
+            self.hopeless = self.hopeless or "an address was reused before an election"
+        if self.net.misled or dead:
+            self.data.excuse()
+        self.net.elected.clear()
+        self.net.misled.clear()
+        self._known = set(self.net.servers())
+        if dead:
+            self._judge_loss()
+
+    def _judge_loss(self) -> None:
+        """Whether what is left can become whole: by Redis' own elections, for now."""
+        if self.hopeless or self.controller.table.marker is not Marker.FORMED:
+            return
+        served = heired = 0
+        for server in self.net.servers():
+            served |= server.me.slots
+            master = server.master
+            if master is not None and server.link and server.offset:
+                heired |= master.slots
+        if served | heired != sets.ALL:
+            self.hopeless = "a shard has no holder left"
+            return
+        if served != sets.ALL:
+            sizes = [server.size() for server in self.net.servers()]
+            living = sum(1 for server in self.net.servers() if server.me.slots)
+            if 2 * living <= max(sizes):
+                self.hopeless = "most masters are gone"
+
+    # -- a client ----------------------------------------------------------------------------------
+
+    def _writing(self) -> None:
+        self.loop.call_later(WRITE_S, self._writing)
+        self._attribute()
+        key = self.rng.choice(KEYS)
+        owner = owner_of(self.net.servers(), key)
+        if owner is None or owner.frozen or owner in self.net.cut:
+            return
+        owner.judge_state()
+        if not owner.ok:
+            return
+        version = self.data.acknowledged.get(key, 0) + 1
+        owner.keys[key] = version
+        owner.offset += 10
+        self.data.acknowledged[key] = version
+        for server in self.net.servers():
+            if server.link and source_of(self.net, server) is owner and self.rng.random() < 0.9:
+                catch_up(server, owner)
+
+
+def _spec(rng: random.Random) -> Spec:
+    masters = rng.choices((1, 2, 3, 4, 5, 12), (1, 1, 12, 2, 2, 0.3))[0]
+    return Spec(masters, masters * rng.choice((1, 1, 1, 2)))
+
+
+def play(seed: int) -> Ended:
+    return History(seed).play()

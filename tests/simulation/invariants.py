@@ -1,0 +1,155 @@
+"""What must hold in every state of every history (DESIGN.md, section 4)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+
+from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.steps import NodeRef
+from redis_fargate.topology.view import View
+
+from . import slots as sets
+from .network import Network
+from .server import KEY_SLOTS, Server
+
+
+class Broken(Exception):
+    """An invariant does not hold; the message says which, and how."""
+
+
+class Data:
+    """I1, as clients see it: what was acknowledged is lost by faults alone, never by us.
+
+    A fault (a process that ends; an election that Redis holds by itself, since replication is
+    asynchronous) may cost the writes that no survivor has. Nothing else may.
+    """
+
+    def __init__(self, net: Network) -> None:
+        self._net = net
+        self.acknowledged: dict[str, int] = {}
+
+    def check(self) -> None:
+        for key, version in self.acknowledged.items():
+            if self._best(key) < version:
+                raise Broken(f"I1: {key} was written as {version}; {self._best(key)} is left")
+
+    def excuse(self) -> None:
+        """Write off what processes that have ended have taken with them."""
+        for key, version in self.acknowledged.items():
+            self.acknowledged[key] = min(version, self._best(key))
+
+    def excuse_election(self, winner: Server) -> None:
+        """Write off what the winner's master had not copied to it."""
+        for key, version in self.acknowledged.items():
+            if winner.me.slots >> KEY_SLOTS[key] & 1:
+                self.acknowledged[key] = min(version, winner.keys.get(key, 0))
+
+    def _best(self, key: str) -> int:
+        return max((server.keys.get(key, 0) for server in self._net.servers()), default=0)
+
+    def served(self) -> None:
+        """When all is well: a client reads what it wrote."""
+        for key, version in self.acknowledged.items():
+            owner = owner_of(self._net.servers(), key)
+            found = owner.keys.get(key, 0) if owner else 0
+            if found < version:
+                raise Broken(f"I1: {key} was written as {version}, and reads as {found}")
+
+
+def owner_of(servers: Iterable[Server], key: str) -> Server | None:
+    """Where a client that knows the newest claims finds a key."""
+    bit = 1 << KEY_SLOTS[key]
+    owners = [server for server in servers if server.me.master and server.me.slots & bit]
+    return max(owners, key=lambda server: server.me.epoch, default=None)
+
+
+def check_epochs(servers: Iterable[Server]) -> None:
+    """I2: no two masters serve one slot in one epoch."""
+    taken: dict[int, int] = {}
+    for server in servers:
+        slots = server.me.slots
+        if slots and server.me.master:
+            if taken.get(server.me.epoch, 0) & slots:
+                raise Broken(f"I2: two masters serve slots in epoch {server.me.epoch}")
+            taken[server.me.epoch] = taken.get(server.me.epoch, 0) | slots
+
+
+def check_reachable(view: View, made: Plan) -> None:
+    """I3: no step is planned against a node that the view does not show."""
+    seen = {member.node.id for member in view.members if member.node is not None}
+    for step in made.steps:
+        for ref in _references(step):
+            if ref.id not in seen:
+                raise Broken(f"I3: {type(step).__name__} against {ref}, which was not observed")
+
+
+def _references(value: object) -> Iterator[NodeRef]:
+    if isinstance(value, NodeRef):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _references(each)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _references(getattr(value, field.name))
+
+
+class Swings:
+    """No oscillation: once nothing disturbs it, a cluster is never what it was two plans ago.
+
+    What it is: who follows whom, who serves what, and whom everybody knows.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[object, int] = {}
+        self._last: object = None
+        self._count = 0
+
+    def look(self, view: View, made: Plan) -> None:
+        if not made.steps:
+            return
+        shape = tuple(
+            (
+                node.id,
+                node.role,
+                node.master_id,
+                node.slots,
+                frozenset(peer.id for peer in node.peers),
+                tuple(node.settings.items()),
+            )
+            for member in view.members
+            if (node := member.node) is not None
+        )
+        self._count += 1
+        before = self._seen.get(shape)
+        if before is not None and shape != self._last:
+            raise Broken(
+                f"oscillation: the plan no. {self._count} finds the cluster as no. {before} did: "
+                f"{made.steps}"
+            )
+        self._seen[shape], self._last = self._count, shape
+
+
+def check_whole(servers: list[Server], master_count: int) -> None:
+    """I4: the cluster is one, everybody knows everybody and nobody else, all slots are served."""
+    ids = {server.id for server in servers}
+    served = 0
+    for server in servers:
+        server.judge_state()
+        if server.table.keys() != ids:
+            missing = {node_id[:6] for node_id in ids - server.table.keys()}
+            dead = {node_id[:6] for node_id in server.table.keys() - ids}
+            raise Broken(f"I4: {server} does not know {missing}, and still knows {dead}")
+        if not server.ok:
+            raise Broken(f"I4: {server} says that the cluster is down")
+        if server.me.master and not server.me.slots:
+            raise Broken(f"I4: {server} is a master without slots")
+        if not server.me.master and not (server.link and server.link.up):
+            raise Broken(f"I4: {server} has no link to its master")
+        if server.me.slots & served:
+            raise Broken(f"I4: {server} serves what another one serves")
+        served |= server.me.slots
+    if served != sets.ALL:
+        raise Broken(f"I4: only {sets.text(served)} is served")
+    masters = sum(server.me.master for server in servers)
+    if masters != master_count:
+        raise Broken(f"I4: {masters} masters, {master_count} wanted")

@@ -1,0 +1,190 @@
+"""All servers and the ways between them: gossip in rounds, as long as there is something new."""
+
+import random
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .clock import VirtualLoop
+from .replication import NEVER, replicate
+from .server import Server
+from .voting import hold_elections
+
+if TYPE_CHECKING:
+    import asyncio
+
+MESH_ROUNDS = 3
+"""After so many rounds without news everybody talks to everybody, and then all are silent."""
+
+
+class Network:
+    """Where servers are, and who can talk to whom."""
+
+    def __init__(self, loop: VirtualLoop, rng: random.Random) -> None:
+        self.loop = loop
+        self.rng = rng
+        self.at: dict[str, Server] = {}
+        """Address to the server that listens there."""
+        self.cut: set[Server] = set()
+        """Those whose bus reaches nobody, and nobody theirs."""
+        self.unseen: set[Server] = set()
+        """Those that the controller cannot reach."""
+        self.elected: list[Server] = []
+        """Winners of elections that nobody ordered, until somebody takes note."""
+        self.misled: list[Server] = []
+        """Replicas that followed their master's address to another server, likewise."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._quiet = 0
+
+    @property
+    def now_s(self) -> float:
+        return self.loop.now_s
+
+    def servers(self) -> list[Server]:
+        return list(self.at.values())
+
+    def reaches(self, one: Server, other: Server) -> bool:
+        return one not in self.cut and other not in self.cut
+
+    def poke(self) -> None:
+        """Something has changed, of which others should hear."""
+        self._quiet = 0
+        self._wake(self.now_s + self._pause_s())
+
+    def _wake(self, when_s: float) -> None:
+        """Hold the next round then, unless it is sooner."""
+        if self._timer is not None:
+            if self._timer.when() <= when_s:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.call_at(when_s, self._round)
+
+    def _pause_s(self) -> float:
+        quick = any(server.timeout_s < 5 for server in self.at.values())
+        return 0.2 if quick else 1.0
+
+    def _round(self) -> None:
+        self._timer = None
+        self._quiet += 1
+        awake = [server for server in self.at.values() if not server.frozen]
+        likely = 1.0 if self._quiet > MESH_ROUNDS else min(1.0, 0.4 + 2 / (len(awake) + 1))
+        due_s = NEVER
+        for server in awake:
+            due_s = min(due_s, self._handshakes(server))
+            for entry in list(server.table.values()):
+                if entry is not server.me and self.rng.random() < likely:
+                    self._ping(server, entry.id)
+            due_s = min(due_s, self._failures(server))
+        due_s = min(due_s, replicate(self, awake), hold_elections(self, awake))
+        for server in awake:
+            server.judge_state()
+        pause_s = self._pause_s()
+        if self._quiet <= MESH_ROUNDS:
+            due_s = 0.0
+        if due_s < NEVER:
+            self._wake(max(due_s, self.now_s + pause_s))
+
+    def _ping(self, server: Server, peer_id: str) -> None:
+        entry = server.table.get(peer_id)
+        if entry is None or entry.noaddr:
+            return
+        other = self.at.get(entry.address)
+        if other is None or other.frozen or not self.reaches(server, other):
+            if entry.silent_since_s is None:
+                entry.silent_since_s = self.now_s
+            if other is None and entry.linked:
+                entry.linked = False
+                server.touch()
+        elif other.id != peer_id:  # "PONG contains mismatching sender ID"
+            entry.noaddr, entry.linked, entry.address = True, False, ""
+            server.touch()
+            other.hear(server)
+        else:
+            other.hear(server)
+            server.hear(other)
+
+    def _handshakes(self, server: Server) -> float:
+        """Let them be answered, or expire; when the next one expires."""
+        for address, expires_s in list(server.handshakes.items()):
+            other = self.at.get(address)
+            if other is not None and not other.frozen and self.reaches(server, other):
+                del server.handshakes[address]
+                if other is not server:
+                    self._introduce(server, other)
+                server.touch()
+            elif expires_s < self.now_s:
+                del server.handshakes[address]
+                server.touch()
+        return min(server.handshakes.values(), default=NEVER)
+
+    def _introduce(self, server: Server, other: Server) -> None:
+        """A MEET arrived and was answered; the other side begins a handshake of its own."""
+        server.meet_known(other)
+        if server.id not in other.table:
+            other.start_handshake(server.address)
+        else:
+            other.hear(server)
+        server.hear(other)
+
+    def _failures(self, server: Server) -> float:
+        """Suspect those who owe an answer for too long; when the next one is to be suspected."""
+        due_s = NEVER
+        for entry in list(server.table.values()):
+            silent_s = entry.silent_since_s
+            if silent_s is None or entry.noaddr or entry.fail:
+                continue
+            if not entry.pfail:
+                if self.now_s - silent_s <= server.timeout_s:
+                    due_s = min(due_s, silent_s + server.timeout_s + 0.1)
+                    continue
+                entry.pfail = True
+                server.touch()
+            server.judge_failing(entry)
+        return due_s
+
+    def broadcast(self, server: Server) -> None:
+        """A PONG to everybody (clusterBroadcastPong)."""
+        for other in self._reachable(server):
+            other.hear(server)
+
+    def announce_failure(self, server: Server, node_id: str) -> None:
+        for other in self._reachable(server):
+            if server.id in other.table:
+                other.told_failed(node_id)
+
+    def _reachable(self, server: Server) -> Iterable[Server]:
+        for entry in list(server.table.values()):
+            other = self.at.get(entry.address)
+            if (
+                other is not None
+                and other is not server
+                and other.id == entry.id
+                and not other.frozen
+                and self.reaches(server, other)
+            ):
+                yield other
+
+    def reachable(self, server: Server) -> list[Server]:
+        return list(self._reachable(server))
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def start(self, node_id: str, address: str, hostname: str) -> Server:
+        server = Server(self, node_id, address, hostname)
+        self.at[address] = server
+        self.poke()
+        return server
+
+    def stop(self, server: Server) -> None:
+        """The process ends; its connections break."""
+        if not server.alive:
+            return
+        server.alive = False
+        self.cut.discard(server)
+        self.unseen.discard(server)
+        del self.at[server.address]
+        for other in self.at.values():
+            entry = other.table.get(server.id)
+            if entry is not None and entry.linked and entry.address == server.address:
+                entry.linked = False
+                other.touch()
+        self.poke()

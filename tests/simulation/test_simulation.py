@@ -1,0 +1,36 @@
+"""Many histories in a time that a test run can spare; ``make simulate`` plays more of them."""
+
+import os
+
+from .__main__ import played
+from .history import Ended, play
+
+FIRST = int(os.environ.get("SIMULATE_SEED", "0"))
+"""The first seed: the same histories at every run, unless told otherwise."""
+HISTORIES = 1000
+PROCESSES = 2
+
+
+def test_no_history_breaks_an_invariant() -> None:
+    broken = []
+    whole = 0
+    for ended in played(FIRST, HISTORIES, PROCESSES):
+        whole += not ended.broken and not ended.hopeless
+        if ended.broken:
+            broken.append(ended)
+    assert not broken, _described(broken)
+    # Where it proves nothing, it should not look as if it did.
+    assert whole > HISTORIES // 2
+
+
+def _described(broken: list[Ended]) -> str:
+    lines = [
+        f"seed {ended.seed}: {ended.broken}\n  python -m tests.simulation --seed {ended.seed}"
+        for ended in sorted(broken, key=lambda ended: ended.seed)
+    ]
+    return "\n".join((f"{len(broken)} of {HISTORIES} histories are broken:", *lines))
+
+
+def test_a_seed_is_a_history() -> None:
+    for seed in range(FIRST, FIRST + 5):
+        assert play(seed) == play(seed)

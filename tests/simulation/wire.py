@@ -1,0 +1,103 @@
+"""Connections to model servers, over which a controller dies between any two commands."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis_fargate.nodes.connection import Command, NodeConnection, Reply
+from redis_fargate.nodes.errors import CommandRefused, NodeUnreachable
+from redis_fargate.nodes.settings import ConnectionSettings
+
+from .commands import Refused, answer, writes
+from .network import Network
+from .server import PORT, Server
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+LATENCY_S = 0.001
+
+
+class Killed(BaseException):
+    """Not an error that anybody handles: after it, nothing is sent any more."""
+
+
+@dataclass(slots=True)
+class Fuse:
+    """Lets so many commands and calls through, and kills whoever sends one more."""
+
+    left: float = float("inf")
+    blown: bool = False
+    written: int = 0
+
+    def burn(self, *, writing: bool) -> None:
+        """One more.
+
+        Raises:
+            Killed: that was one too many.
+
+        """
+        if self.blown or self.left < 1:
+            self.blown = True
+            raise Killed
+        if writing:
+            self.left -= 1
+            self.written += 1
+
+
+class Wire:
+    """Opens the connections of one run."""
+
+    def __init__(self, net: Network, fuse: Fuse) -> None:
+        self.net = net
+        self.fuse = fuse
+
+    async def connect(
+        self, address: str, settings: ConnectionSettings, tls: ssl.SSLContext | None
+    ) -> NodeConnection:
+        if self.fuse.blown:
+            raise Killed
+        server = self.net.at.get(address)
+        if server is None or server in self.net.unseen:
+            await asyncio.sleep(CONNECT_TIMEOUT_S)
+            raise NodeUnreachable(f"No connection within {CONNECT_TIMEOUT_S:g} s from {address}.")
+        return ModelConnection(self, server)
+
+
+class ModelConnection(NodeConnection):
+    """A connection to one process, for as long as it lives."""
+
+    def __init__(self, wire: Wire, server: Server) -> None:
+        self.address = server.address
+        self.port = PORT
+        self.identity = None
+        self._wire = wire
+        self._server = server
+        self._closed = False
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
+        server = self._server
+        if self._closed:
+            raise NodeUnreachable(f"The connection to {self} is closed.")
+        await asyncio.sleep(LATENCY_S)
+        if server.frozen or server in self._wire.net.unseen:
+            await asyncio.sleep(ANSWER_TIMEOUT_S)
+        if not server.alive or server.frozen or server in self._wire.net.unseen:
+            self._closed = True
+            raise NodeUnreachable(f"No answer to {commands[0][0]} from {self}.")
+        return [self._one(server, command) for command in commands]
+
+    def _one(self, server: Server, command: Command) -> Reply | CommandRefused:
+        self._wire.fuse.burn(writing=writes(command))
+        try:
+            return answer(server, command)
+        except Refused as refusal:
+            words = " ".join(str(word) for word in command[:2])
+            return CommandRefused(f"{self} refused {words}: {refusal}", str(refusal))
