@@ -151,20 +151,19 @@ class Network:
             if server.id in other.table:
                 other.told_failed(node_id)
 
-    def _reachable(self, server: Server) -> Iterable[Server]:
-        for entry in list(server.table.values()):
-            other = self.at.get(entry.address)
-            if (
-                other is not None
-                and other is not server
-                and other.id == entry.id
-                and not other.frozen
-                and self.reaches(server, other)
-            ):
-                yield other
+    def connected(self, server: Server) -> list[Server]:
+        """Those in its table whose processes are there, and to whom messages get."""
+        return [
+            other
+            for entry in server.table.values()
+            if (other := self.at.get(entry.address)) is not None
+            and other is not server
+            and other.id == entry.id
+            and self.reaches(server, other)
+        ]
 
-    def reachable(self, server: Server) -> list[Server]:
-        return list(self._reachable(server))
+    def _reachable(self, server: Server) -> Iterable[Server]:
+        return [other for other in self.connected(server) if not other.frozen]
 
     # -- processes -------------------------------------------------------------------------------
 

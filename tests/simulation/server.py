@@ -13,6 +13,7 @@ from . import slots as sets
 
 if TYPE_CHECKING:
     from .network import Network
+    from .voting import Ballot
 
 PORT = 6379
 BUS_PORT = 16379
@@ -100,6 +101,7 @@ class Server:
         self.started_s = net.now_s
         self.minority_s = net.now_s
         self.election_s: float | None = None
+        self.ballot: Ballot | None = None
         self.frozen = False
         self.alive = True
         self.version = 0

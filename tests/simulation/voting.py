@@ -1,6 +1,7 @@
 """Elections: replicas of failed masters ask all masters for their votes; manual ones, too."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .replication import NEVER, catch_up, source_of
@@ -13,23 +14,43 @@ MANUAL_S = 0.05
 """What a manual failover takes."""
 
 
+@dataclass(slots=True, eq=False)
+class Ballot:
+    """A request for votes; it stays open for a while, for those who get it late."""
+
+    epoch: int
+    sent_s: float
+    ordered: bool
+    votes: int = 0
+    late: list[Server] = field(default_factory=list)
+    """Those who hang, and will find the request when they go on."""
+
+
 def hold_elections(net: "Network", servers: Iterable[Server]) -> float:
     """Let every replica of a failed master try its luck; when the next one does."""
     due_s = NEVER
     for server in servers:
+        _count_late_votes(net, server)
         master = server.master
         if master is None or not master.fail or not master.slots:
             server.election_s = None
             continue
         if server.election_s is None:
-            server.election_s = net.now_s + 0.5 + 0.5 * net.rng.random() + _rank(server)
+            delay_s = 0.5 + 0.5 * net.rng.random() + _rank(server)
+            server.election_s = max(net.now_s, _closed_s(server)) + delay_s
         elif net.now_s >= server.election_s:
-            if elect(net, server, ordered=False):
-                net.elected.append(server)
+            server.election_s = None
+            ask(net, server, ordered=False)
+            if server.me.master:
                 continue
-            server.election_s = net.now_s + 4 * max(server.timeout_s, 1.0)
+            server.election_s = _closed_s(server) + 0.5 + 0.5 * net.rng.random()
         due_s = min(due_s, server.election_s)
     return due_s
+
+
+def _closed_s(server: Server) -> float:
+    """When it may ask again (``auth_retry_time``)."""
+    return server.ballot.sent_s + 4 * max(server.timeout_s, 1.0) if server.ballot else 0.0
 
 
 def _rank(server: Server) -> int:
@@ -43,20 +64,48 @@ def _rank(server: Server) -> int:
     )
 
 
-def elect(net: "Network", server: Server, *, ordered: bool) -> bool:
-    """Ask for votes, and take over with a majority of them."""
+def ask(net: "Network", server: Server, *, ordered: bool) -> None:
+    """Ask for votes, and take over with a majority of them.
+
+    Redis asks no second time for a while, whoever orders it; Valkey does if it is ordered.
+    """
+    if net.now_s < _closed_s(server):
+        return
     server.current_epoch += 1
-    epoch = server.current_epoch
+    server.ballot = ballot = Ballot(server.current_epoch, net.now_s, ordered)
     server.touch()
-    votes = sum(_votes(voter, server, epoch, ordered=ordered) for voter in net.reachable(server))
-    if votes < server.size() // 2 + 1:
-        return False
-    server.promote(epoch)
-    return True
+    for voter in net.connected(server):
+        if voter.frozen:
+            ballot.late.append(voter)
+        else:
+            ballot.votes += _votes(voter, server, ballot)
+    _close(net, server, ballot)
 
 
-def _votes(voter: Server, candidate: Server, epoch: int, *, ordered: bool) -> bool:
+def _count_late_votes(net: "Network", server: Server) -> None:
+    ballot = server.ballot
+    if ballot is None or not ballot.late or server.me.master:
+        return
+    if net.now_s - ballot.sent_s > 2 * max(server.timeout_s, 1.0):
+        ballot.late.clear()
+    for voter in [voter for voter in ballot.late if not voter.frozen]:
+        ballot.late.remove(voter)
+        if voter.alive and net.reaches(voter, server):
+            ballot.votes += _votes(voter, server, ballot)
+    _close(net, server, ballot)
+
+
+def _close(net: "Network", server: Server, ballot: Ballot) -> None:
+    if server.master is not None and ballot.votes >= server.size() // 2 + 1:
+        ballot.late.clear()
+        server.promote(ballot.epoch)
+        if not ballot.ordered:
+            net.elected.append(server)
+
+
+def _votes(voter: Server, candidate: Server, ballot: Ballot) -> bool:
     """clusterSendFailoverAuthIfNeeded"""
+    epoch = ballot.epoch
     entry = voter.table.get(candidate.id)
     if not voter.me.master or not voter.me.slots or entry is None:
         return False
@@ -70,7 +119,7 @@ def _votes(voter: Server, candidate: Server, epoch: int, *, ordered: bool) -> bo
         or entry.master
         or master is None
         or claims is None
-        or not (master.fail or ordered)
+        or not (master.fail or ballot.ordered)
         or now_s - master.voted_at_s < 2 * voter.timeout_s
         or any(o.slots & claims.slots and o.epoch > claims.epoch for o in voter.table.values())
     ):
@@ -90,7 +139,7 @@ def fail_over(net: "Network", server: Server, *, forced: bool) -> None:
         if source is None or source.id != server.me.master_id:
             return
         catch_up(server, source)  # the master has paused its clients until this is so
-    elect(net, server, ordered=True)
+    ask(net, server, ordered=True)
 
 
 def take_over(net: "Network", server: Server) -> None:
