@@ -147,6 +147,10 @@ class Service:
         self._notify()
         self.later(0.5, 6, self.schedule)
 
+    def give_away(self) -> str | None:
+        """The address that was freed last, to another service."""
+        return self._freed.pop() if self._freed else None
+
     # -- what a user does ------------------------------------------------------------------------
 
     def scale(self, desired: int) -> None:

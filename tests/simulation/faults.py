@@ -4,7 +4,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from redis_fargate.topology.view import Marker
+
+from . import slots as sets
 from .ecs import EcsTask, Status
+from .server import new_id
 
 if TYPE_CHECKING:
     from .history import History
@@ -106,6 +110,26 @@ def one_more(history: "History", rng: random.Random) -> str:
     return "one task more"
 
 
+def foreign(history: "History", rng: random.Random) -> str:
+    """Another cluster's node gets an address that one of ours had; its claims are the newest."""
+    address = history.service.give_away()
+    if address is None:
+        return "no address for a foreign node"
+    server = history.net.start(new_id(99, rng.randrange(10**6)), address, "f" * 32)
+    server.foreign = True
+    server.current_epoch = server.me.epoch = 1000
+    server.assign(server.me, sets.ALL)
+    return f"foreign node {server}"
+
+
+def deploy(history: "History", rng: random.Random) -> str:
+    """A new revision rolls out: ECS replaces all tasks, as far as their protection lets it."""
+    if history.controller.table.marker is not Marker.FORMED:
+        return "no deployment while the cluster is being formed"
+    history.service.deploy()
+    return "deploy"
+
+
 def _each(
     history: "History",
     rng: random.Random,
@@ -129,4 +153,7 @@ MENU: tuple[tuple[Fault, float], ...] = (
     (hide, 1.0),
     (zone, 0.3),
     (throttle, 1.0),
+    (one_more, 1.0),
+    (deploy, 0.3),
+    (foreign, 0.7),
 )

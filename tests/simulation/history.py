@@ -195,9 +195,6 @@ class History:
         dead = {server for server in self._known if not server.alive}
         for replica in self.net.misled:
             self.note(f"{replica} followed its master's address to another server")
-            # Redis never marks a node failed whose address another one has (``noaddr``), so
-            # it holds no election; and the replica has no data any more.
-            self.hopeless = self.hopeless or "an address was reused before an election"
         if self.net.misled or dead:
             self.data.excuse()
         self.net.elected.clear()
@@ -207,7 +204,7 @@ class History:
             self._judge_loss()
 
     def _judge_loss(self) -> None:
-        """Whether what is left can become whole: by Redis' own elections, for now."""
+        """Whether there is anybody left to become whole from."""
         if self.hopeless or self.controller.table.marker is not Marker.FORMED:
             return
         served = heired = 0
@@ -218,12 +215,6 @@ class History:
                 heired |= master.slots
         if served | heired != sets.ALL:
             self.hopeless = "a shard has no holder left"
-            return
-        if served != sets.ALL:
-            sizes = [server.size() for server in self.net.servers()]
-            living = sum(1 for server in self.net.servers() if server.me.slots)
-            if 2 * living <= max(sizes):
-                self.hopeless = "most masters are gone"
 
     # -- a client ----------------------------------------------------------------------------------
 

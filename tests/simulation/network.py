@@ -40,7 +40,8 @@ class Network:
         return self.loop.now_s
 
     def servers(self) -> list[Server]:
-        return list(self.at.values())
+        """Those of this cluster."""
+        return [server for server in self.at.values() if not server.foreign]
 
     def reaches(self, one: Server, other: Server) -> bool:
         return one not in self.cut and other not in self.cut

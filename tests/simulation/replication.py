@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 SILENCE_S = 60.0
 """repl-timeout"""
 SYNC_S = 0.3
+PING_BYTES = 14
+"""What a master sends to a replica even where nobody writes."""
 NEVER = float("inf")
 
 
@@ -65,6 +67,7 @@ def _silence(net: "Network", server: Server, link: Link) -> float:
 def _synchronised(net: "Network", server: Server, link: Link, source: Server) -> None:
     """The source's data has replaced all that was there."""
     link.up, link.ready_s, link.source = True, None, source
+    source.offset += PING_BYTES
     server.keys, server.offset = dict(source.keys), source.offset
     if source.id != server.me.master_id:
         net.misled.append(server)

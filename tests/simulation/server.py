@@ -102,6 +102,8 @@ class Server:
         self.minority_s = net.now_s
         self.election_s: float | None = None
         self.ballot: Ballot | None = None
+        self.foreign = False
+        """Whether it is another cluster's."""
         self.frozen = False
         self.alive = True
         self.version = 0
@@ -303,7 +305,7 @@ class Server:
                 continue
             if sender.master:
                 self._report(entry, sender.id, failing=told.pfail or told.fail)
-            doubtful = entry.pfail or entry.fail or entry.noaddr
+            doubtful = entry.pfail or entry.fail
             if doubtful and not (told.pfail or told.fail) and entry.address != told.address:
                 entry.address, entry.noaddr, entry.linked = told.address, False, True
                 self.touch()
