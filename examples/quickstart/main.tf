@@ -13,6 +13,8 @@ provider "aws" {
   region = "us-east-1"
 }
 
+# A network of its own. In production use the one that you have: leave this block out, and give the
+# module below your vpc_id and private_subnet_ids, best in three zones.
 module "network" {
   source = "../network"
 

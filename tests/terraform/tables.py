@@ -1,14 +1,17 @@
-"""Write the tables of the Terraform module's inputs and outputs into a page, between its markers.
+"""Write the module's inputs and outputs and the quick start into a page, between its markers.
 
-    python tests/terraform/tables.py docs/terraform.md            writes
-    python tests/terraform/tables.py --check docs/terraform.md    fails if the page is out of date
+    python tests/terraform/tables.py README.md            writes
+    python tests/terraform/tables.py --check README.md    fails if the page is out of date
 
-The files are read as ``terraform fmt`` leaves them.
+The module's files are read as ``terraform fmt`` leaves them.
 """
 
 import re
 import sys
 from pathlib import Path
+
+from redis_fargate.cli.init import CLUSTER_NAME, REGION
+from redis_fargate.local.module import root_configuration
 
 ROOT = Path(__file__).parent.parent.parent
 BEGIN = "<!-- BEGIN {} (made by tests/terraform/tables.py) -->"
@@ -35,6 +38,11 @@ def outputs() -> str:
     return "\n".join(lines)
 
 
+def main_tf() -> str:
+    """What `redis-fargate init` writes."""
+    return f"```hcl\n{root_configuration(CLUSTER_NAME, REGION)}```"
+
+
 def _blocks(file: str) -> list[tuple[str, dict[str, str]]]:
     """Name and arguments of each block, each argument on one line."""
     text = (ROOT / file).read_text()
@@ -54,13 +62,13 @@ def _description(arguments: dict[str, str]) -> str:
 
 
 def rendered(page: str) -> str:
-    """Return the page with both tables as they should be."""
-    for name, table in (("inputs", inputs()), ("outputs", outputs())):
+    """Return the page with everything between markers as it should be."""
+    for name, made in (("main.tf", main_tf()), ("inputs", inputs()), ("outputs", outputs())):
         begin, end = BEGIN.format(name), END.format(name)
         if page.count(begin) != 1 or page.count(end) != 1:
             raise SystemExit(f"The page must have each of these once: {begin} and {end}")
         before, rest = page.split(begin)
-        page = f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}"
+        page = f"{before}{begin}\n\n{made}\n\n{end}{rest.split(end)[1]}"
     return page
 
 

@@ -3,6 +3,7 @@
 import typer
 
 from redis_fargate.cli import (
+    init,
     local_down,
     local_logs,
     local_scale,
@@ -28,6 +29,7 @@ def _tree(help_text: str) -> typer.Typer:
 
 app = _tree("A Redis Cluster on AWS ECS Fargate that forms and heals itself.")
 local = _tree("The local cloud: an AWS endpoint, ECS and real Redis servers on this machine.")
+app.command("init")(init.init)
 app.command("status")(status.status)
 app.add_typer(local, name="local")
 local.command("up")(local_up.up)

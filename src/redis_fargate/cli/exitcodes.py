@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from redis_fargate.local.errors import AlreadyRunning, InvalidOption
+from redis_fargate.local.errors import AlreadyRunning, DirectoryInUse, InvalidOption
 from redis_fargate.topology.errors import InvalidSpecError, RedisFargateError
 from redis_fargate.topology.health import Health
 
@@ -33,6 +33,6 @@ def of_error(error: RedisFargateError) -> ExitCode:
     """Choose the exit code of a command that ended in an error."""
     if isinstance(error, InvalidOption | InvalidSpecError):
         return ExitCode.USAGE
-    if isinstance(error, AlreadyRunning):
+    if isinstance(error, AlreadyRunning | DirectoryInUse):
         return ExitCode.NOT_AS_WANTED
     return ExitCode.FAILED

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import redis_fargate
+from redis_fargate.local.module import module_root
 from redis_fargate.topology.spec import Spec
 
 Json = dict[str, Any]
@@ -27,12 +26,8 @@ CONTROLLER_MEMORY_MIB = 512
 
 
 def node_script(name: str) -> str:
-    """Read ``entrypoint.sh`` or ``healthcheck.sh``: from the wheel, or from a checkout."""
-    package = Path(redis_fargate.__file__).parent
-    for home in (package / "_node", package.parents[1] / "node"):
-        if (path := home / name).is_file():
-            return path.read_text()
-    raise FileNotFoundError(f"{name} is not part of this installation: install redis-fargate anew.")
+    """Read ``entrypoint.sh`` or ``healthcheck.sh``."""
+    return (module_root() / "node" / name).read_text()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ LocalCloudError
 ├── StartFailed               it did not come up
 ├── NoSuchTask                no task, or several, by that name
 ├── CannotStartContainer      becomes a task's stoppedReason
-└── InvalidSubnet             a subnet that does not exist
+├── InvalidSubnet             a subnet that does not exist
+└── DirectoryInUse            `init` writes into an empty directory only
 """
 
 from redis_fargate.topology.errors import PermanentError
@@ -63,3 +64,7 @@ class CannotStartContainer(LocalCloudError):
 
 class InvalidSubnet(LocalCloudError):
     """A subnet that was named does not exist."""
+
+
+class DirectoryInUse(LocalCloudError):
+    """There is something already where a root configuration was to be written."""
