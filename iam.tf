@@ -92,8 +92,14 @@ locals {
         },
         {
           Effect    = "Allow"
-          Action    = ["ecs:DescribeTasks"]
+          Action    = ["ecs:DescribeTasks", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
           Resource  = ["${replace(local.ecs_cluster_arn, ":cluster/", ":task/")}/*"]
+          Condition = { ArnEquals = { "ecs:cluster" = local.ecs_cluster_arn } }
+        },
+        {
+          Effect    = "Allow"
+          Action    = ["ecs:DescribeServices"]
+          Resource  = [local.service_arn]
           Condition = { ArnEquals = { "ecs:cluster" = local.ecs_cluster_arn } }
         },
         {

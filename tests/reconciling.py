@@ -1,16 +1,17 @@
 """The controller's loop in its smallest form: observe, plan, execute; the marker in memory."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from redis_fargate.nodes.connection import Connect, Connections, connect
-from redis_fargate.nodes.execute import execute, settings_kept
+from redis_fargate.nodes.execute import check_spare, execute, settings_kept
 from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.protecting import LASTS_S
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import BeginForming, FinishForming
+from redis_fargate.topology.steps import BeginForming, FinishForming, Protect, Unprotect
 from redis_fargate.topology.view import Forming, Marker, Member, Task, View
 from servers import Server
 
@@ -91,6 +92,18 @@ class Reconciler:
                     self.memory.marker, self.memory.forming = Marker.FORMING, Forming(settings)
                 case FinishForming():
                     self.memory.marker, self.memory.forming = Marker.FORMED, None
+                case Protect():
+                    arns = {arn for step in wave for arn in step.task_arns}
+                    self._protect(arns, time.time() + LASTS_S)
+                case Unprotect():
+                    await check_spare(wave, connections)
+                    self._protect({step.task_arn for step in wave}, None)
                 case _:
                     await execute(wave, connections, patience_s=patience_s)
             self.timings.append((type(wave[0]).__name__, time.perf_counter() - start))
+
+    def _protect(self, arns: Collection[str], until_s: float | None) -> None:
+        self.tasks = tuple(
+            replace(task, protected_until_s=until_s) if task.arn in arns else task
+            for task in self.tasks
+        )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from redis_fargate.aws.state import Held, Lease
 from redis_fargate.aws.tasks import Observed
-from redis_fargate.topology.steps import NodeStep, Step
+from redis_fargate.topology.steps import NodeStep, Step, Unprotect
 from redis_fargate.topology.view import Forming, Marker, Member, Task
 
 
@@ -16,6 +16,9 @@ class TaskSource(Protocol):
 
     def observe(self) -> Observed:
         """List the tasks that have not stopped; see ``aws.tasks.ServiceTasks``."""
+
+    def protect(self, arns: Sequence[str], lasts_s: float) -> tuple[str, ...]:
+        """Protect tasks from scale-in, or with 0 no longer; what ECS says against it."""
 
 
 class State(Protocol):
@@ -48,6 +51,14 @@ class Nodes(Protocol):
 
     def settings_kept(self, steps: Iterable[Step]) -> AbstractAsyncContextManager[None]:
         """Put back settings that a plan has changed, if it is cut short inside."""
+
+    async def check_spare(self, steps: Sequence[Unprotect]) -> None:
+        """See that tasks can be spared, right before ECS may stop them.
+
+        Raises:
+            TemporaryError: one cannot, or does not say.
+
+        """
 
     async def execute(self, steps: Sequence[NodeStep], time_left_s: float) -> None:
         """Take the steps of one wave.

@@ -12,10 +12,19 @@ from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.report import other_reports, shard_reports, step_report
 from redis_fargate.controller.result import Outcome, Result, StepReport
 from redis_fargate.controller.settings import Settings
+from redis_fargate.topology import protecting
 from redis_fargate.topology.errors import RedisFargateError, TemporaryError
 from redis_fargate.topology.health import Assessment, assess
 from redis_fargate.topology.plan import Plan, plan
-from redis_fargate.topology.steps import BeginForming, FinishForming, NodeStep, Step
+from redis_fargate.topology.steps import (
+    BeginForming,
+    FinishForming,
+    NodeStep,
+    Protect,
+    Release,
+    Step,
+    Unprotect,
+)
 from redis_fargate.topology.view import Member, Trouble, View
 
 MARGIN_S = 12.0
@@ -105,6 +114,7 @@ class _Run:
         self._timings_ms: dict[str, float] = {}
         self._done: list[StepReport] = []
         self._remarks: tuple[str, ...] = ()
+        self._blocked: tuple[str, ...] = ()
         self._view: View | None = None
         self._plan = Plan()
         self._taken: Plan | None = None
@@ -188,6 +198,8 @@ class _Run:
         """Look once, and act on it; None if it is worth another look."""
         made = await self.plan()
         if made.steps:
+            if made == self._taken and self._blocked:
+                return Outcome.WAITING  # for the deployment that ECS protects nothing during
             if made == self._taken:
                 raise _NoEffect(
                     f"{len(made.steps)} steps were taken, and yet they are still to be taken, from "
@@ -214,7 +226,15 @@ class _Run:
             )
             self._remarks = observed.remarks
             members = await rooms.nodes.observe(observed.tasks)
-            self._view = View(time.time(), members, marker, forming, observed.stopped)
+            self._view = View(
+                time.time(),
+                members,
+                marker,
+                forming,
+                observed.stopped,
+                observed.revision,
+                observed.desired_count,
+            )
         return self._view
 
     async def plan(self) -> Plan:
@@ -246,7 +266,7 @@ class _Run:
             done=tuple(self._done),
             waiting=self._plan.waiting,
             refusals=self._plan.refusals,
-            remarks=self._remarks,
+            remarks=tuple(dict.fromkeys((*self._remarks, *self._blocked))),
             timings_ms={name: round(took, 1) for name, took in self._timings_ms.items()},
         )
 
@@ -266,16 +286,29 @@ class _Run:
     async def _take_wave(self, wave: Sequence[Step], lease: Lease) -> None:
         state = self._rooms.state
         node_steps: list[NodeStep] = []
+        spare: list[Unprotect] = []
         for step in wave:
             match step:
                 case BeginForming():
                     await asyncio.to_thread(state.begin_forming, lease, step.settings)
                 case FinishForming():
                     await asyncio.to_thread(state.finish_forming, lease)
+                case Protect():
+                    await self._protect(step.task_arns, protecting.LASTS_S)
+                case Release():
+                    await self._protect(step.task_arns, 0)
+                case Unprotect():
+                    spare.append(step)
                 case _:
                     node_steps.append(step)
+        if spare:
+            await self._rooms.nodes.check_spare(spare)
+            await self._protect([step.task_arn for step in spare], 0)
         if node_steps:
             await self._rooms.nodes.execute(node_steps, self._left_s())
+
+    async def _protect(self, arns: Sequence[str], lasts_s: float) -> None:
+        self._blocked += await asyncio.to_thread(self._rooms.tasks.protect, arns, lasts_s)
 
     def _starting(self) -> bool:
         """Whether a task has only just started, so that its node's silence means nothing yet."""

@@ -15,9 +15,12 @@ from redis_fargate.topology.steps import (
     FinishForming,
     Forget,
     Meet,
+    Protect,
+    Release,
     Replicate,
     SetConfigEpoch,
     Step,
+    Unprotect,
 )
 from redis_fargate.topology.view import Member, Role
 
@@ -86,7 +89,7 @@ def _node_report(member: Member, master: Member | None) -> NodeReport:
     )
 
 
-def _sentence(step: Step) -> str:  # noqa: C901, PLR0911 - one line a step
+def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a step
     match step:
         case BeginForming():
             return "write down that forming has begun"
@@ -110,5 +113,11 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911 - one line a step
             return "write down that the cluster is formed"
         case Forget():
             return f"forget node {step.gone_id} of task {step.gone_task_id or 'unknown'}"
+        case Protect():
+            return f"protect {len(step.task_arns)} tasks"
+        case Release():
+            return f"protect {len(step.task_arns)} tasks no longer"
+        case Unprotect():
+            return f"let ECS stop task {step.node.task_id}"
         case _:
             assert_never(step)

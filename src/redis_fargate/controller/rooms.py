@@ -14,10 +14,10 @@ from redis_fargate.aws.tasks import ServiceTasks
 from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.settings import InvalidSettings, Settings
 from redis_fargate.nodes.connection import Connections
-from redis_fargate.nodes.execute import PATIENCE_S, execute, settings_kept
+from redis_fargate.nodes.execute import PATIENCE_S, check_spare, execute, settings_kept
 from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.settings import ConnectionSettings
-from redis_fargate.topology.steps import NodeStep, Step
+from redis_fargate.topology.steps import NodeStep, Step, Unprotect
 from redis_fargate.topology.view import Member, Task, Trouble
 
 
@@ -83,6 +83,10 @@ class RedisNodes:
     async def execute(self, steps: Sequence[NodeStep], time_left_s: float) -> None:
         """Take the steps of one wave."""
         await execute(steps, self._connections, patience_s=min(PATIENCE_S, time_left_s))
+
+    async def check_spare(self, steps: Sequence[Unprotect]) -> None:
+        """See that tasks can be spared."""
+        await check_spare(steps, self._connections)
 
     def settings_kept(self, steps: Iterable[Step]) -> AbstractAsyncContextManager[None]:
         """Put back settings that a plan has changed, if it is cut short inside."""

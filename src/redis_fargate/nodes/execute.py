@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import assert_never
 
+from redis_fargate.nodes import sparing
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
@@ -30,6 +31,7 @@ from redis_fargate.topology.steps import (
     Replicate,
     SetConfigEpoch,
     Step,
+    Unprotect,
 )
 
 PATIENCE_S = 60.0
@@ -82,6 +84,11 @@ async def _take(step: NodeStep, connections: Connections, patience_s: float) -> 
             await forget(step, connections)
         case _:
             assert_never(step)
+
+
+async def check_spare(steps: Sequence[Unprotect], connections: Connections) -> None:
+    """See that each of the tasks can be spared; raises as ``sparing.check_spare``."""
+    await together(sparing.check_spare(step, connections) for step in steps)
 
 
 @asynccontextmanager

@@ -1,10 +1,19 @@
 """``plan``: from what is to what should be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from redis_fargate.topology import elections, forgetting, forming, joining, refusing, rescuing
+from redis_fargate.topology import (
+    elections,
+    forgetting,
+    forming,
+    joining,
+    protecting,
+    refusing,
+    rescuing,
+    shaping,
+)
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.shortfalls import shortfalls
 from redis_fargate.topology.spec import Policy, Spec
@@ -43,11 +52,16 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
 
     REFUSE what is not safe to judge, FORM a new cluster, RESCUE shards whose master is
     gone, (COVER slots that nobody holds, SETTLE interrupted migrations,) JOIN tasks that
-    came later, FORGET nodes whose task is gone, (SHAPE: masters, slots and replicas to where
-    they are wanted, PROTECT tasks that the cluster cannot spare). What stands in
-    parentheses is not planned yet; ``waiting`` says where it would be needed.
+    came later, FORGET nodes whose task is gone, SHAPE: masters and replicas to where they are
+    wanted (slots are not moved yet), PROTECT tasks that the cluster cannot spare. What stands
+    in parentheses is not planned yet; ``waiting`` says where it would be needed.
     """
     fleet = Fleet(view)
+    if view.desired_count == 0:
+        return Plan(
+            steps=protecting.releases(fleet),
+            waiting=("The ECS service is to run no tasks: it is being stopped.",),
+        )
     if refusals := refusing.refusals(fleet):
         return Plan(refusals=refusals)
     if view.marker is not Marker.FORMED:
@@ -55,8 +69,15 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
             return Plan(waiting=waiting)
         return Plan(steps=forming.steps(fleet, spec))
     waiting = shortfalls(fleet, spec)
-    for phase in (rescuing, joining, forgetting):
-        if steps := phase.steps(fleet):
+    phases: tuple[Callable[[], tuple[Step, ...]], ...] = (
+        lambda: rescuing.steps(fleet),
+        lambda: joining.steps(fleet),
+        lambda: forgetting.steps(fleet),
+        lambda: shaping.steps(fleet, spec),
+        lambda: protecting.steps(fleet, spec),
+    )
+    for phase in phases:
+        if steps := phase():
             return Plan(steps=steps, waiting=waiting)
     return Plan(
         waiting=(*waiting, *joining.waiting(fleet)),

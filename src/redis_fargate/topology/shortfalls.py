@@ -60,8 +60,8 @@ def _shape(fleet: Fleet, spec: Spec) -> Iterator[str]:
     for live in fleet.lives:
         if live.node.slots and followers[live.node.id] < wanted:
             yield (
-                f"{live} has {followers[live.node.id]} of {wanted} replicas: tasks that start "
-                "follow the master with the fewest, but moving replicas is not supported yet."
+                f"{live} has {followers[live.node.id]} of {wanted} replicas: the next task that "
+                "starts becomes one, or another master's replica does that can be spared."
             )
 
 

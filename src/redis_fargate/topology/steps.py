@@ -155,6 +155,36 @@ class Forget:
     unassigned: SlotRanges = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Keep ECS from stopping tasks when it deploys or scales in."""
+
+    task_arns: tuple[str, ...]
+    why: str
+    phase: Phase = Phase.PROTECT
+
+
+@dataclass(frozen=True, slots=True)
+class Unprotect:
+    """Let ECS stop a task that the cluster can spare."""
+
+    task_arn: str
+    node: NodeRef
+    keepers: tuple[NodeRef, ...]
+    """A master and its replicas that have all that the node has; empty for a node without data."""
+    why: str
+    phase: Phase = Phase.PROTECT
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let ECS stop all tasks, data or not: its user has told it to run none."""
+
+    task_arns: tuple[str, ...]
+    why: str
+    phase: Phase = Phase.PROTECT
+
+
 MarkerStep: TypeAlias = BeginForming | FinishForming
 NodeStep: TypeAlias = (
     ChangeSettings
@@ -167,4 +197,5 @@ NodeStep: TypeAlias = (
     | AwaitHealthy
     | Forget
 )
-Step: TypeAlias = MarkerStep | NodeStep
+ProtectionStep: TypeAlias = Protect | Unprotect | Release
+Step: TypeAlias = MarkerStep | NodeStep | ProtectionStep

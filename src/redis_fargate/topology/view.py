@@ -42,6 +42,8 @@ class Task:
     """When it reached RUNNING, seconds since the epoch."""
     healthy: bool | None = None
     """What the container health check says; None without one, or before its first answer."""
+    protected_until_s: float | None = None
+    """When its scale-in protection ends, seconds since the epoch; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +176,7 @@ class View:
     """Set exactly while ``marker`` is FORMING."""
     stopped: frozenset[str] = frozenset()
     """Ids of tasks of the service that ECS says have stopped; it remembers them for an hour."""
+    revision: str | None = None
+    """ARN of the task definition that the service is to run; None if ECS does not tell."""
+    desired_count: int | None = None
+    """How many tasks ECS is to run, which is not the controller's to change; None as above."""

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
-from botocore.stub import Stubber
 
 from redis_fargate.aws.clients import Clients
 from redis_fargate.aws.errors import AccessDenied, AwsRefused
@@ -45,16 +45,32 @@ class Aws:
         self.tasks = {}
         self.describe_sizes = []
         self.addresses = {}
+        self.protected = {}
+        self.told = []
+        self.failures = []
+        self.errors = {}
 
     def observe(self):
+        return self.service().observe()
+
+    def service(self):
         answers = {
             "ListTasks": self._list_tasks,
             "DescribeTasks": self._describe_tasks,
+            "DescribeServices": self._describe_services,
             "DiscoverInstances": self._discover_instances,
+            "GetTaskProtection": self._get_task_protection,
+            "UpdateTaskProtection": self._update_task_protection,
         }
         for client in (self.clients.ecs, self.clients.servicediscovery):
-            client._make_api_call = lambda operation, params: answers[operation](params)
-        return service(self.clients).observe()
+            client._make_api_call = partial(self._answer, client, answers)
+        return service(self.clients)
+
+    def _answer(self, client, answers, operation, params):
+        if code := self.errors.get(operation):
+            said = {"Error": {"Code": code, "Message": "no"}}
+            raise client.exceptions.from_code(code)(said, operation)
+        return answers[operation](params)
 
     def _discover_instances(self, params):
         assert params == {
@@ -82,6 +98,26 @@ class Aws:
         self.describe_sizes.append(len(params["tasks"]))
         known = [self.tasks[arn] for arn in params["tasks"] if arn in self.tasks]
         return {"tasks": known, "failures": []}
+
+    def _describe_services(self, params):
+        assert params == {"cluster": "redis", "services": ["redis-cluster-service"]}
+        return {"services": [{"taskDefinition": REVISION, "desiredCount": 3}]}
+
+    def _get_task_protection(self, params):
+        assert len(params["tasks"]) <= 100
+        return {
+            "protectedTasks": [
+                {"taskArn": arn, "protectionEnabled": True, "expirationDate": self.protected[arn]}
+                if arn in self.protected
+                else {"taskArn": arn, "protectionEnabled": False}
+                for arn in params["tasks"]
+            ],
+            "failures": [],
+        }
+
+    def _update_task_protection(self, params):
+        self.told.append(params)
+        return {"protectedTasks": [], "failures": self.failures}
 
     def add(self, *tasks):
         self.tasks |= {task["taskArn"]: task for task in tasks}
@@ -162,33 +198,57 @@ def test_the_interface_wins_over_cloud_map_and_the_difference_is_told(aws):
     assert "10.0.0.9" in remark
 
 
-def observe_with_error(clients, operation, code):
-    """Look with one kind of call failing, as botocore's own model has it."""
-    ecs, discovery = Stubber(clients.ecs), Stubber(clients.servicediscovery)
-    if operation == "list_tasks":
-        ecs.add_client_error(operation, code, "no", 400)
-        ecs.add_client_error(operation, code, "no", 400)
-        discovery.add_response("discover_instances", {"Instances": []})
-    else:
-        ecs.add_response("list_tasks", {"taskArns": []})
-        ecs.add_response("list_tasks", {"taskArns": []})
-        discovery.add_client_error(operation, code, "no", 400)
-    with ecs, discovery:
-        return service(clients).observe()
-
-
 def test_an_unknown_service_is_named(aws):
+    aws.errors["ListTasks"] = "ServiceNotFoundException"
     with pytest.raises(AwsRefused, match=r"service redis-cluster-service in cluster redis"):
-        observe_with_error(aws.clients, "list_tasks", "ServiceNotFoundException")
+        aws.observe()
 
 
 def test_a_denied_discovery_is_for_a_person(aws):
+    aws.errors["DiscoverInstances"] = "AccessDeniedException"
     with pytest.raises(
         AccessDenied, match=r"servicediscovery:DiscoverInstances on .*cluster\.local"
     ):
-        observe_with_error(aws.clients, "discover_instances", "AccessDeniedException")
+        aws.observe()
 
 
 def test_a_failing_discovery_is_only_remarked(aws):
-    observed = observe_with_error(aws.clients, "discover_instances", "RequestLimitExceeded")
+    aws.errors["DiscoverInstances"] = "RequestLimitExceeded"
+    observed = aws.observe()
     assert "RequestLimitExceeded" in observed.remarks[0]
+
+
+def test_protection_is_read(aws):
+    aws.add(described(1), described(2))
+    aws.protected[PREFIX + task_id(2)] = STARTED
+    observed = aws.observe()
+    assert [task.protected_until_s for task in observed.tasks] == [None, STARTED.timestamp()]
+    assert observed.revision == REVISION
+    assert observed.desired_count == 3
+
+
+def test_stopped_tasks_are_told(aws):
+    aws.add(described(1), described(2, last="STOPPED", desired="STOPPED"))
+    aws.add(described(3, last="DEPROVISIONING", desired="STOPPED"))
+    observed = aws.observe()
+    assert [task.id for task in observed.tasks] == [task_id(1)]
+    assert observed.stopped == {task_id(2), task_id(3)}
+
+
+def test_ten_tasks_are_protected_at_once(aws):
+    arns = [PREFIX + task_id(number) for number in range(23)]
+    assert aws.service().protect(arns, 7200) == ()
+    assert [len(told["tasks"]) for told in aws.told] == [10, 10, 3]
+    assert aws.told[0]["protectionEnabled"]
+    assert aws.told[0]["expiresInMinutes"] == 120
+    assert aws.service().protect(arns[:1], 0) == ()
+    assert aws.told[-1] == {
+        "cluster": "redis", "tasks": arns[:1], "protectionEnabled": False,
+    }  # fmt: skip
+
+
+def test_what_ecs_does_not_protect_is_told(aws):
+    aws.failures = [{"arn": PREFIX + task_id(1), "reason": "DEPLOYMENT_BLOCKED"}]
+    (remark,) = aws.service().protect([PREFIX + task_id(1)], 7200)
+    assert task_id(1) in remark
+    assert "DEPLOYMENT_BLOCKED" in remark

@@ -15,10 +15,17 @@ from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.reconcile import MARGIN_S, RETRIES, dry_run, reconcile, status
 from redis_fargate.controller.result import Outcome
 from redis_fargate.controller.settings import Settings
-from redis_fargate.nodes.errors import AuthenticationFailed, StepFailed
+from redis_fargate.nodes.errors import AuthenticationFailed, PreconditionFailed, StepFailed
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import BeginForming, ChangeSettings, FinishForming, NodeRef
+from redis_fargate.topology.steps import (
+    BeginForming,
+    ChangeSettings,
+    FinishForming,
+    NodeRef,
+    Protect,
+    Unprotect,
+)
 from redis_fargate.topology.view import Marker, Member, Task, Trouble
 
 SETTINGS = Settings(
@@ -43,6 +50,7 @@ class World:
         self.plans = iter(plans)
         self.member = Member(TASK, trouble=Trouble.UNREACHABLE, detail="no answer")
         self.held_by = None
+        self.blocked = ()
         self.knocks = 0  # how often others have knocked when the lease is let go
         self.failures = {}  # diary entry to the errors that it raises, one after the other
         self.rooms = Rooms(self, State(self), Nodes(self))
@@ -57,6 +65,10 @@ class World:
     def observe(self):
         self.note("observe")
         return Observed((self.member.task,), ("odd",))
+
+    def protect(self, arns, lasts_s):
+        self.note(f"protect {' '.join(arns)} for {lasts_s} s")
+        return self.blocked
 
     def plan(self, view, spec, policy):
         assert spec is SETTINGS.spec
@@ -113,6 +125,9 @@ class Nodes:
     async def observe(self, tasks):
         assert tasks == (self.world.member.task,)
         return (self.world.member,)
+
+    async def check_spare(self, steps):
+        self.world.note("check")
 
     @contextlib.asynccontextmanager
     async def settings_kept(self, steps):
@@ -363,3 +378,29 @@ def test_a_dry_run_only_plans(world):
     assert "3 steps would be taken" in result.verdict
     assert result.run == 0
     assert it.diary == ["observe"]
+
+
+SPARE = Unprotect("arn/t2", NODE, (), why="surplus")
+PROTECT = Protect(("arn/t1",), why="a master")
+
+
+def test_a_task_is_spared_only_when_the_servers_agree(world):
+    it = world(Plan((SPARE, PROTECT)), DONE)
+    assert it.reconcile().outcome is Outcome.CONVERGED
+    lasts_s = 48 * 3600
+    assert it.acts()[1:4] == ["check", "protect arn/t2 for 0 s", f"protect arn/t1 for {lasts_s} s"]
+
+
+def test_a_task_that_cannot_be_spared_stays_protected(world):
+    it = world(*[Plan((SPARE,))] * (RETRIES + 1))
+    it.failures["check"] = [PreconditionFailed("It owns slots.")] * (RETRIES + 1)
+    assert it.reconcile().outcome is Outcome.FAILED
+    assert not [entry for entry in it.diary if entry.startswith("protect")]
+
+
+def test_a_deployment_that_is_blocked_is_waited_for(world):
+    it = world(Plan((PROTECT,)), Plan((PROTECT,)))
+    it.blocked = ("ECS leaves it: DEPLOYMENT_BLOCKED",)
+    result = it.reconcile()
+    assert result.outcome is Outcome.WAITING
+    assert "ECS leaves it: DEPLOYMENT_BLOCKED" in result.remarks

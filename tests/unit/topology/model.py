@@ -5,9 +5,10 @@ Time is not modelled but by ``tick``: between two ticks nothing happens by itsel
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.protecting import LASTS_S
 from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, count, normalized, subtract
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
@@ -21,9 +22,12 @@ from redis_fargate.topology.steps import (
     FinishForming,
     Forget,
     Meet,
+    NodeRef,
+    Protect,
     Replicate,
     SetConfigEpoch,
     Step,
+    Unprotect,
 )
 from redis_fargate.topology.view import (
     FORMING_SETTINGS,
@@ -242,13 +246,39 @@ class Model:
         owners = {belief.id for belief in server.table.values() if belief.slots}
         assert server.role is Role.REPLICA
         assert server.synced, "I1: promotes a replica without data"
-        assert server.offset, "I1: promotes a replica without data"
         if mode is FailoverMode.PLANNED:
-            raise NotImplementedError
+            self._swap(server)
+            return
+        assert server.offset, "I1: promotes a replica without data"
         assert server.master_id not in alive, "I2: replaces a master that lives"
         if mode is FailoverMode.FORCE and len(owners & alive) * 2 <= len(owners):
             raise NotYet(f"{server.hostname} gets too few votes")
         self._promote(server)
+
+    def _swap(self, server: Server) -> None:
+        master = next(other for other in self.servers.values() if other.id == server.master_id)
+        assert server.linked
+        self._promote(server)
+        master.role, master.master_id, master.slots, master.epoch = Role.REPLICA, server.id, (), 0
+        master.linked = master.synced = True
+        for other in self.servers.values():
+            if other.master_id == master.id:
+                other.master_id = server.id
+        self.gossip()
+
+    def _protect(self, task_id: str, until_s: float | None) -> None:
+        self.tasks[task_id] = replace(self.tasks[task_id], protected_until_s=until_s)
+
+    def _check_spare(self, ref: NodeRef, keepers: tuple[NodeRef, ...]) -> None:
+        server = self.servers[ref.task_id]
+        assert not server.slots, "I1: a master is spared"
+        if server.role is Role.MASTER or not keepers:
+            assert not server.keys, "I1: the only copy is spared"
+            return
+        master, *others = (self.servers[keeper.task_id] for keeper in keepers)
+        assert master.slots
+        assert server.master_id == master.id
+        assert all(other.linked and other.master_id == master.id for other in others)
 
     def write(self) -> None:
         """Clients write to every shard, and the replicas follow."""
@@ -349,7 +379,7 @@ class Model:
         server.table.pop(gone_id, None)
         server.banned.add(gone_id)
 
-    def _do_step(self, step: Step) -> None:  # noqa: C901 - one case per kind of step
+    def _do_step(self, step: Step) -> None:  # noqa: C901, PLR0912 - one case per kind of step
         match step:
             case BeginForming(settings=settings):
                 assert self.marker is not Marker.FORMED
@@ -373,6 +403,12 @@ class Model:
                 self._replicate(self.servers[ref.task_id], master.id)
             case Failover(node=ref, mode=mode):
                 self._fail_over(self.servers[ref.task_id], mode)
+            case Protect(task_arns=arns):
+                for arn in arns:
+                    self._protect(arn.removeprefix("arn/"), self.now_s + LASTS_S)
+            case Unprotect(node=ref, task_arn=arn, keepers=keepers):
+                self._check_spare(ref, keepers)
+                self._protect(arn.removeprefix("arn/"), None)
             case AwaitAgreement(nodes=refs):
                 self._agree([self.servers[ref.task_id] for ref in refs])
             case AwaitHealthy(nodes=refs):

@@ -138,7 +138,7 @@ def _befall(model, event, chance, *, noticed):
 def test_any_task_is_lost_at_any_moment(zones, spec):
     """Also before its replacement comes: what is left is formed as far as it goes."""
     whole = Controller(Model(list(zones)), spec)
-    whole.run()
+    whole.execute(whole.plan())
     for killed_after in range(whole.commands):
         for victim in range(len(zones)):
             model = Model(list(zones))
