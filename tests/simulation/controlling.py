@@ -18,7 +18,7 @@ from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import NodeStep, Step
+from redis_fargate.topology.steps import NodeStep, Step, Unprotect
 from redis_fargate.topology.view import Member, Task, View
 
 from .clock import Clock, VirtualLoop
@@ -45,6 +45,9 @@ class ModelNodes:
         patience_s = min(steps_on_nodes.PATIENCE_S, time_left_s)
         await steps_on_nodes.execute(steps, self._connections, patience_s=patience_s)
 
+    async def check_spare(self, steps: Sequence[Unprotect]) -> None:
+        await steps_on_nodes.check_spare(steps, self._connections)
+
     def settings_kept(self, steps: Iterable[Step]) -> AbstractAsyncContextManager[None]:
         return steps_on_nodes.settings_kept(steps, self._connections)
 
@@ -62,6 +65,10 @@ class Tasks:
     def observe(self) -> Observed:
         self._fuse.burn(writing=False)
         return self._service.observe()
+
+    def protect(self, arns: Sequence[str], lasts_s: float) -> tuple[str, ...]:
+        self._fuse.burn(writing=True)
+        return self._service.protect(arns, lasts_s)
 
 
 class Controller:

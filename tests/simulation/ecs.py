@@ -1,7 +1,7 @@
 """A service of ECS: tasks come and go, and come back empty at new addresses."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
@@ -11,6 +11,7 @@ from redis_fargate.aws.tasks import Observed
 from redis_fargate.topology.view import Task
 
 from .clock import EPOCH_S
+from .invariants import Broken
 from .network import Network
 from .server import Server, new_id
 
@@ -34,7 +35,7 @@ class EcsTask:
     address: str | None = None
     started_s: float | None = None
     server: Server | None = None
-    protected: bool = False
+    protected_until_s: float | None = None
 
     def __str__(self) -> str:
         return f"task {self.id[:6]} ({self.server or self.status.value})"
@@ -64,6 +65,7 @@ class Service:
         self._numbers = count(1)
         self._addresses = _addresses()
         self._freed: list[str] = []
+        self._stopped: set[str] = set()
         self._family = rng.randrange(4)
 
     def later(self, least_s: float, most_s: float, act: Callable[[], None]) -> None:
@@ -85,10 +87,13 @@ class Service:
             self._launch()
         running = [task for task in staying if task.status is Status.RUNNING]
         spare = len(running) - self.desired
+        surplus = sum(task.revision == self.revision for task in running) - self.desired
         running.sort(key=lambda task: (task.revision == self.revision, self._rng.random()))
         for task in running:
-            if spare > 0 and not task.protected:
+            current = task.revision == self.revision
+            if spare > 0 and not self._protected(task) and (not current or surplus > 0):
                 spare -= 1
+                surplus -= current
                 self.stop(task)
 
     def _launch(self) -> None:
@@ -139,6 +144,7 @@ class Service:
         if task.server is not None and task.server.alive:
             self._net.stop(task.server)
         self.tasks.remove(task)
+        self._stopped.add(task.id)
         if task.address:
             self._freed.append(task.address)
         self._changed()
@@ -166,7 +172,41 @@ class Service:
     def observe(self) -> Observed:
         if self._net.now_s < self.throttled_until_s:
             raise AwsUnavailable("AWS could not answer for now (ThrottlingException).")
-        return Observed(tuple(sorted(map(_described, self.tasks), key=lambda task: task.id)))
+        return Observed(
+            tuple(sorted(map(_described, self.tasks), key=lambda task: task.id)),
+            stopped=frozenset(self._stopped),
+            revision=f"redis:{self.revision}",
+            desired_count=self.desired,
+        )
+
+    def protect(self, arns: Collection[str], lasts_s: float) -> tuple[str, ...]:
+        """UpdateTaskProtection; no more tasks can be protected than are desired."""
+        if self._net.now_s < self.throttled_until_s:
+            raise AwsUnavailable("AWS could not answer for now (ThrottlingException).")
+        blocked = []
+        for task in self.tasks:
+            if _arn(task) not in arns:
+                continue
+            others = sum(map(self._protected, self.tasks)) - self._protected(task)
+            if not lasts_s:
+                task.protected_until_s = None
+            elif others < self.desired:
+                task.protected_until_s = EPOCH_S + self._net.now_s + lasts_s
+            else:
+                blocked.append(f"{task}: DEPLOYMENT_BLOCKED")
+        self.later(0.5, 6, self.schedule)
+        return tuple(blocked)
+
+    def _protected(self, task: EcsTask) -> bool:
+        until_s = task.protected_until_s
+        return until_s is not None and until_s > EPOCH_S + self._net.now_s
+
+    def check_steady(self) -> None:
+        """I4: it runs as many tasks as are desired, all of the present revision."""
+        wanted = (Status.RUNNING, self.revision)
+        astray = [task for task in self.tasks if (task.status, task.revision) != wanted]
+        if astray or len(self.tasks) != self.desired:
+            raise Broken(f"I4: {len(self.tasks)} tasks, {self.desired} desired; not so: {astray}")
 
     def servers(self) -> list[Server]:
         return [task.server for task in self.tasks if task.server and task.server.alive]
@@ -174,14 +214,19 @@ class Service:
 
 def _described(task: EcsTask) -> Task:
     return Task(
-        arn=f"arn:aws:ecs:us-east-1:000000000000:task/redis/{task.id}",
+        arn=_arn(task),
         id=task.id,
         zone=f"us-east-1{task.zone}",
         address=task.address,
         revision=f"redis:{task.revision}",
         running=task.status is Status.RUNNING,
         started_at_s=task.started_s,
+        protected_until_s=task.protected_until_s,
     )
+
+
+def _arn(task: EcsTask) -> str:
+    return f"arn:aws:ecs:us-east-1:000000000000:task/redis/{task.id}"
 
 
 def _addresses() -> Iterator[str]:

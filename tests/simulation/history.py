@@ -147,6 +147,7 @@ class History:
                 self.swings = Swings()
             try:
                 check_whole(self.service.servers(), self.spec.master_count)
+                self.service.check_steady()
                 if settled:
                     break
             except Broken as error:

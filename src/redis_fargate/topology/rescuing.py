@@ -14,13 +14,16 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     """One failover for each master that is gone, to the replica that has the most of its data.
 
     Where no replica ever had a whole copy there is none: promoting it would serve an empty shard.
+    Nor is there one while a replica runs that does not answer us: it may have more than the others,
+    and Redis' own election would know.
     """
     served = [piece for live in fleet.lives for piece in live.node.slots]
     result = []
     for entry in fleet.entries:
         slots = subtract(entry.slots, served)
         heirs = _heirs(fleet, entry)
-        if not entry.gone or not slots or not heirs:
+        silent = any(other.staying and other.master_id == entry.id for other in fleet.entries)
+        if not entry.gone or not slots or not heirs or silent:
             continue
         heir, *rivals = heirs
         why = f"{entry} is gone and owned the slots {described(slots)}."

@@ -8,37 +8,46 @@ most and the fewest replicas of a master.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
+from itertools import chain
 
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.protecting import is_current, shard_keepers
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import Failover, FailoverMode, Phase, Replicate
+from redis_fargate.topology.steps import AwaitHealthy, Failover, FailoverMode, Phase, Replicate
 
 _MOST_APART = 1
 """Two masters' numbers of replicas, and two zones' numbers of masters, may differ by so much."""
 
 
-def steps(fleet: Fleet, spec: Spec) -> tuple[Failover | Replicate, ...]:
-    """The next step, or none. Only a cluster that is well is worked on."""
+def steps(fleet: Fleet, spec: Spec) -> tuple[Failover | Replicate | AwaitHealthy, ...]:
+    """The next step, and a wait for what comes of it; or none.
+
+    Only a cluster that is well is worked on.
+    A replica without a link is on its way: who acted on it would act on what is about to change.
+    """
     masters = [live for live in fleet.lives if live.node.slots]
-    if any(not live.node.cluster_ok for live in masters):
-        return ()
     followers = {
-        master.node.id: [
-            live
-            for live in fleet.running
-            if live.node.master_id == master.node.id and live.node.replication.link_up
-        ]
+        master.node.id: [live for live in fleet.running if live.node.master_id == master.node.id]
         for master in masters
     }
+    unwell = any(not live.node.cluster_ok for live in masters)
+    if unwell or any(
+        not live.node.replication.link_up for shard in followers.values() for live in shard
+    ):
+        return ()
     candidates: Iterator[Failover | Replicate] = chain(
         _to_current_tasks(fleet, masters, followers),
         _to_shards_of_old_tasks(fleet, masters, followers, spec),
         _to_other_zones(fleet, masters, followers),
         _to_poorer_masters(masters, followers, spec),
     )
-    return tuple(islice(candidates, 1))
+    for step in candidates:
+        touched = {step.node.id, step.master_id if isinstance(step, Failover) else step.master.id}
+        shard = tuple(
+            live.ref for live in fleet.running if touched & {live.node.id, live.node.master_id}
+        )
+        return step, AwaitHealthy(shard, "A replica counts when it has its data.", Phase.SHAPE)
+    return ()
 
 
 def _to_current_tasks(

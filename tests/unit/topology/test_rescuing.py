@@ -60,6 +60,17 @@ def test_the_replica_with_the_most_data_wins():
     assert (step.node.task_id, [rival.task_id for rival in step.rivals]) == (heir, [behind])
 
 
+def test_a_replica_that_does_not_answer_may_have_the_most_data():
+    spec = Spec(3, 6)
+    model = formed("abcabcabc", spec)
+    silent, heir = replicas_of(model, "t001")
+    model.troubles[silent] = Trouble.UNREACHABLE
+    model.kill("t001")
+    assert not failovers(Controller(model, spec).plan())
+    model.kill(silent)
+    assert failovers(Controller(model, spec).plan()) == [(heir, FailoverMode.FORCE)]
+
+
 def test_a_replica_that_never_had_the_data_is_not_promoted():
     spec = Spec(1, 1)
     model = formed("ab", spec)
