@@ -37,9 +37,11 @@ class Memory:
 
     marker: Marker = Marker.ABSENT
     forming: Forming | None = None
+    stopped: frozenset[str] = frozenset()
+    """What ECS remembers: the ids of tasks that have stopped."""
 
     def view(self, members: tuple[Member, ...]) -> View:
-        return View(time.time(), members, self.marker, self.forming)
+        return View(time.time(), members, self.marker, self.forming, self.stopped)
 
 
 class Reconciler:

@@ -38,9 +38,6 @@ PATIENCE_S = 60.0
 """How long a step may wait for others to take notice. Single commands have the deadline of
 ``ConnectionSettings.answer_timeout_s``."""
 
-FAILOVER_S = 5.0
-"""After this, Redis itself gives a manual failover up (CLUSTER_MF_TIMEOUT)."""
-
 RESTORE_S = 10.0
 """How long an interrupted run may take to put settings back."""
 
@@ -77,7 +74,7 @@ async def _take(step: NodeStep, connections: Connections, patience_s: float) -> 
         case Replicate():
             await replicate(step, connections, patience_s)
         case Failover():
-            await fail_over(step, connections, min(patience_s, FAILOVER_S))
+            await fail_over(step, connections, patience_s)
         case AwaitHealthy():
             await await_healthy(step, connections, patience_s)
         case Forget():

@@ -3,6 +3,7 @@
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import (
     CommandRefused,
+    NodeLoading,
     NodeUnreachable,
     PreconditionFailed,
     StepFailed,
@@ -14,6 +15,8 @@ from redis_fargate.nodes.polling import attempts, together
 from redis_fargate.topology.steps import Failover, FailoverMode, NodeRef
 from redis_fargate.topology.view import Replication, Role
 
+_FAILOVER_S = 5.0
+"""After this, Redis itself gives a manual failover up (CLUSTER_MF_TIMEOUT)."""
 _SILENCE_S = 0.5
 """Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
 
@@ -42,17 +45,56 @@ async def fail_over(step: Failover, connections: Connections, patience_s: float)
     else:
         await _check_gone(step, table, connections)
         await _check_most_advanced(step, connections)
+    await _await_voters(step, connections, patience_s)
     how = () if step.mode is FailoverMode.PLANNED else (step.mode.value.upper(),)
     await connection.call("CLUSTER", "FAILOVER", *how)
-    async for _ in attempts(patience_s):
+    async for _ in attempts(min(patience_s, _FAILOVER_S)):
         myself = (await node_table(connection)).myself
-        if myself.role is Role.MASTER and myself.slots:
+        if (
+            myself.role is Role.MASTER
+            and myself.slots
+            and (step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections))
+        ):
             return
     raise StepFailed(
         f"{step.node} was told to take the place of its master {step.master_id} "
-        f"({step.mode.value}), and is still its replica after {patience_s:g} s: most of the "
-        "masters have to answer it, and to know it as that master's replica."
+        f"({step.mode.value}), and is still its replica after {_FAILOVER_S:g} s: most of "
+        "the masters have to answer it."
     )
+
+
+async def _await_voters(step: Failover, connections: Connections, patience_s: float) -> None:
+    """Wait until most masters would vote, and for a planned failover all of them.
+
+    Its own master ignores a replica that it does not know yet, and who refuses a vote is not
+    asked again for long.
+    """
+
+    async def knows(voter: NodeRef) -> bool:
+        try:
+            entry = (await node_table(await connections.to(voter))).peer(step.node.id)
+        except (NodeUnreachable, NodeLoading, PreconditionFailed):
+            return False
+        return entry is not None and entry.master_id == step.master_id
+
+    known, count = 0, len(step.voters)
+    needed = count if step.mode is FailoverMode.PLANNED else count // 2 + bool(count)
+    async for _ in attempts(patience_s):
+        known = sum(await together(map(knows, step.voters)))
+        if known >= needed:
+            return
+    raise StepFailed(
+        f"{known} of {count} masters know {step.node} as a replica of {step.master_id} after "
+        f"{patience_s:g} s, and {needed} have to before it can take its place."
+    )
+
+
+async def _stepped_down(step: Failover, connections: Connections) -> bool:
+    """Whether the former master, which may be the last to hear of it, claims no slots any more."""
+    for voter in step.voters:
+        if voter.id == step.master_id:
+            return not (await node_table(await connections.to(voter))).myself.slots
+    return True
 
 
 async def _replication(node: NodeRef, connections: Connections) -> Replication:

@@ -18,6 +18,9 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     and Redis' own election would know.
     """
     served = [piece for live in fleet.lives for piece in live.node.slots]
+    mode = _mode(fleet)
+    masters = tuple(live.ref for live in fleet.lives if live.node.slots)
+    voters = masters if mode is FailoverMode.FORCE else ()
     result = []
     for entry in fleet.entries:
         slots = subtract(entry.slots, served)
@@ -31,8 +34,9 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
             Failover(
                 heir.ref,
                 entry.id,
-                _mode(fleet),
+                mode,
                 tuple(live.ref for live in rivals),
+                voters,
                 why,
                 Phase.RESCUE,
             )

@@ -7,7 +7,7 @@ most and the fewest replicas of a master.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from redis_fargate.topology.fleet import Fleet, Live
@@ -59,7 +59,7 @@ def _to_current_tasks(
         if heirs and not is_current(fleet, master):
             heir = min(heirs, key=lambda live: (per_zone[live.task.zone], live.task.id))
             why = f"Task {master.task.id} runs an old task definition, and {heir.task.id} does not."
-            yield _swap(master, heir, why)
+            yield _swap(master, heir, masters, why)
 
 
 def _to_shards_of_old_tasks(
@@ -94,10 +94,8 @@ def _to_other_zones(
         for heir in followers[master.node.id]:
             crowd, room = per_zone[master.task.zone], per_zone[heir.task.zone]
             if crowd - room > _MOST_APART and is_current(fleet, heir):
-                yield _swap(
-                    master, heir, f"{crowd} masters are in {master.task.zone}, and {room} in "
-                    f"{heir.task.zone}."
-                )  # fmt: skip
+                why = f"{crowd} masters are in {master.task.zone}, {room} in {heir.task.zone}."
+                yield _swap(master, heir, masters, why)
 
 
 def _to_poorer_masters(
@@ -124,5 +122,6 @@ def _to_poorer_masters(
         yield Replicate(mover.ref, poor.ref, why, Phase.SHAPE)
 
 
-def _swap(master: Live, heir: Live, why: str) -> Failover:
-    return Failover(heir.ref, master.node.id, FailoverMode.PLANNED, (), why, Phase.SHAPE)
+def _swap(master: Live, heir: Live, masters: Iterable[Live], why: str) -> Failover:
+    voters = tuple(live.ref for live in masters)
+    return Failover(heir.ref, master.node.id, FailoverMode.PLANNED, (), voters, why, Phase.SHAPE)

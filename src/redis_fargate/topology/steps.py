@@ -119,6 +119,9 @@ class Failover:
     mode: FailoverMode
     rivals: tuple[NodeRef, ...]
     """The master's other replicas, of which none may have more of its data."""
+    voters: tuple[NodeRef, ...]
+    """The masters, of which most have to know the node as that master's replica; they learn that by
+    gossip, up to half a node timeout after it is so. A takeover asks none."""
     why: str
     phase: Phase
 

@@ -65,6 +65,7 @@ class Cluster:
         for member in members:
             self.server(member).kill()
         gone = {member.task.id for member in members}
+        self.reconciler.memory.stopped |= gone
         self.reconciler.tasks = tuple(t for t in self.reconciler.tasks if t.id not in gone)
 
     def replace(self) -> None:
@@ -174,6 +175,7 @@ def failover(cluster: Cluster, master: Member, rivals: Sequence[Member]) -> Fail
         master.node.id,
         FailoverMode.TAKEOVER,
         tuple(map(ref, rivals)),
+        (),
         "Because.",
         Phase.RESCUE,
     )
