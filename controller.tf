@@ -12,10 +12,10 @@ locals {
       REPLICA_COUNT      = tostring(var.replica_count)
       STATE_TABLE        = local.table_name
       REDIS_PORT         = tostring(local.port)
-      TLS                = tostring(var.tls != null)
+      TLS                = tostring(local.tls)
     },
     local.has_password ? { PASSWORD_SECRET_ARN = local.password_arn } : {},
-    var.tls == null ? {} : { TLS_CA_SECRET_ARN = "${local.tls_arn}:ca::" },
+    [for arn in local.ca_arns : { TLS_CA_SECRET_ARN = arn }]...
   )
 }
 

@@ -14,7 +14,7 @@ locals {
   ])
   parameter_arns = distinct([for arn in values(local.node_secrets) : arn if strcontains(arn, ":ssm:")])
   controller_secret_arns = distinct([
-    for arn in concat(local.has_password ? [local.password_arn] : [], var.tls == null ? [] : [local.tls_arn]) :
+    for arn in concat(local.has_password ? [local.password_arn] : [], local.ca_arns) :
     join(":", slice(split(":", arn), 0, 7))
   ])
 

@@ -34,6 +34,10 @@ locals {
   port       = local.tls_port > 0 ? local.tls_port : local.plain_port > 0 ? local.plain_port : 6379
   bus_port   = local.port + 10000
 
+  # Certificates come from a secret, or with the image: then redis_config names its files and a tls_port.
+  image_tls = var.tls == null && local.tls_port > 0
+  tls       = var.tls != null || local.image_tls
+
   # MiB that go with each number of CPU units (ECS developer guide, "Task size").
   fargate_memory = {
     "256"   = [512, 1024, 2048]
@@ -50,7 +54,7 @@ locals {
 
   # Options with which a node would not be reachable, or not be what the controller expects: the values
   # that do no harm, of which the first is what the node gets anyway. An empty list allows none.
-  managed_options = {
+  managed_options = merge({
     aclfile                         = []
     bind                            = ["* -::*", "*", "0.0.0.0", "0.0.0.0 ::"]
     bind_source_addr                = []
@@ -78,14 +82,13 @@ locals {
     slaveof                         = []
     supervised                      = ["no"]
     tls_ca_cert_dir                 = []
-    tls_ca_cert_file                = []
-    tls_cert_file                   = []
-    tls_cluster                     = var.tls == null ? ["no", "false"] : ["yes", "true"]
-    tls_key_file                    = []
-    tls_replication                 = var.tls == null ? ["no", "false"] : ["yes", "true"]
     unixsocket                      = []
     user                            = []
-  }
+    }, var.tls == null ? {} : {
+    tls_ca_cert_file = []
+    tls_cert_file    = []
+    tls_key_file     = []
+  })
 
   unit_bytes = {
     ""   = 1
@@ -98,13 +101,13 @@ locals {
     "gb" = 1024 * 1024 * 1024
   }
 
-  # Lines of redis.conf, without what goes another way: ports, the password, and managed options (the
+  # Lines of redis.conf, without what goes another way: ports, TLS, the password, and managed options (the
   # validation has seen to it that they say what the node does anyway).
   config_lines = [
     for name, value in var.redis_config : join(" ", [
       replace(name, "_", "-"),
       value == "" ? "\"\"" : lookup({ "true" = "yes", "false" = "no" }, value, value),
     ])
-    if value != null && !contains(["port", "tls_port", "requirepass", "masterauth"], name) && !contains(keys(local.managed_options), name)
+    if value != null && !contains(["port", "tls_port", "tls_cluster", "tls_replication", "requirepass", "masterauth"], name) && !contains(keys(local.managed_options), name)
   ]
 }

@@ -24,7 +24,7 @@ output "commands" {
     cluster_info = join(" ", [
       "aws ecs execute-command --region ${local.region} --cluster ${local.ecs_cluster_name} --container ${local.container_name} --interactive",
       "--task $(aws ecs list-tasks --region ${local.region} --cluster ${local.ecs_cluster_name} --service-name ${local.service_name} --query 'taskArns[0]' --output text)",
-      "--command \"sh -c '${local.has_password ? "REDISCLI_AUTH=$REDIS_PASSWORD " : ""}$(command -v redis-cli || command -v valkey-cli) -p ${local.port}${var.tls == null ? "" : " --tls --cacert /data/tls-ca.crt"} cluster info'\"",
+      "--command \"sh -c '${local.has_password ? "REDISCLI_AUTH=$REDIS_PASSWORD " : ""}$(command -v redis-cli || command -v valkey-cli) -p ${local.port}${local.tls ? " --tls --cacert ${local.image_tls ? lookup(var.redis_config, "tls_ca_cert_file", "") : "/data/tls-ca.crt"}" : ""} cluster info'\"",
     ])
   }
 }
@@ -71,7 +71,7 @@ output "password_secret_arn" {
 
 output "redis_connection_string" {
   description = "URL that clients connect to, without the password."
-  value       = "${var.tls == null ? "redis" : "rediss"}://${var.cloudmap_namespace}:${local.port}"
+  value       = "${local.tls ? "rediss" : "redis"}://${var.cloudmap_namespace}:${local.port}"
 }
 
 output "role_arns" {

@@ -6,6 +6,8 @@ locals {
   password_arn  = local.create_secret ? aws_secretsmanager_secret.password[0].arn : try(var.auth.password_secret_arn, null)
 
   tls_arn = try(var.tls.secret_arn, null)
+  # The CA by which the controller knows the nodes; none means the public ones.
+  ca_arns = var.tls != null ? ["${local.tls_arn}:ca::"] : var.tls_ca != null ? [var.tls_ca.secret_arn] : []
 
   # Name of the variable to valueFrom, as the redis container has them.
   node_secrets = merge(

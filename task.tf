@@ -70,9 +70,9 @@ locals {
       essential    = false
       portMappings = [{ containerPort = local.exporter_port, protocol = "tcp" }]
       environment = concat(
-        [{ name = "REDIS_ADDR", value = "${var.tls == null ? "redis" : "rediss"}://localhost:${local.port}" }],
+        [{ name = "REDIS_ADDR", value = "${local.tls ? "rediss" : "redis"}://localhost:${local.port}" }],
         # It asks its own task, over loopback, by a name that no certificate has.
-        var.tls == null ? [] : [{ name = "REDIS_EXPORTER_SKIP_TLS_VERIFICATION", value = "true" }],
+        local.tls ? [{ name = "REDIS_EXPORTER_SKIP_TLS_VERIFICATION", value = "true" }] : [],
       )
       secrets = local.has_password ? [{ name = "REDIS_PASSWORD", valueFrom = local.password_arn }] : []
     },

@@ -332,18 +332,43 @@ variable "redis_config" {
   }
 
   validation {
-    condition     = var.tls != null || lookup(var.redis_config, "tls_port", "0") == "0"
-    error_message = "redis_config.tls_port is ${lookup(var.redis_config, "tls_port", "")}, but there are no certificates: put the PEM texts into a secret, and give its ARN as tls.secret_arn."
+    condition     = var.tls != null || lookup(var.redis_config, "tls_port", "0") == "0" || alltrue([for name in ["tls_cert_file", "tls_key_file", "tls_ca_cert_file"] : lookup(var.redis_config, name, "") != ""])
+    error_message = "redis_config.tls_port is ${lookup(var.redis_config, "tls_port", "")}, but there are no certificates: put the PEM texts into a secret, and give its ARN as tls.secret_arn; or name the files that redis_image brings as tls_cert_file, tls_key_file and tls_ca_cert_file."
   }
 
   validation {
-    condition     = var.tls == null || contains(["0", lookup(var.redis_config, "tls_port", "0")], lookup(var.redis_config, "port", "0"))
-    error_message = "redis_config.port is ${lookup(var.redis_config, "port", "")} while tls is set: TLS replaces the plain port. Set port = 0, or leave it out and set tls_port."
+    condition     = var.tls != null || lookup(var.redis_config, "tls_port", "0") != "0" || alltrue([for name in ["tls_cert_file", "tls_key_file", "tls_ca_cert_file"] : lookup(var.redis_config, name, "") == ""])
+    error_message = "redis_config names files with certificates, but no tls_port: set tls_port = 6379 and port = 0."
   }
 
   validation {
-    condition     = var.tls != null || lookup(var.redis_config, "port", "6379") != "0"
-    error_message = "redis_config.port is 0, which only goes with tls: set tls.secret_arn, or leave port out."
+    condition     = var.tls != null || lookup(var.redis_config, "tls_cert_file", "") == "" || var.redis_image != null
+    error_message = "redis_config.tls_cert_file is ${lookup(var.redis_config, "tls_cert_file", "")}, which the stock image does not have: name the image that does as redis_image, or put the PEM texts into a secret, and give its ARN as tls.secret_arn."
+  }
+
+  validation {
+    condition = alltrue([
+      for name in ["tls_cluster", "tls_replication"] : contains(
+        var.tls != null || lookup(var.redis_config, "tls_port", "0") != "0" ? ["default", "yes", "true"] : ["default", "no", "false"],
+        lower(lookup(var.redis_config, name, "default")),
+      )
+    ])
+    error_message = "redis_config.tls_cluster and tls_replication go with TLS, which is ${var.tls != null || lookup(var.redis_config, "tls_port", "0") != "0" ? "on" : "off"}: leave them out."
+  }
+
+  validation {
+    condition     = !contains(["yes", "true"], lower(lookup(var.redis_config, "tls_auth_clients", "no")))
+    error_message = "redis_config.tls_auth_clients is ${lookup(var.redis_config, "tls_auth_clients", "")}, but the controller has no certificate of its own: set it to no or optional."
+  }
+
+  validation {
+    condition     = (var.tls == null && lookup(var.redis_config, "tls_port", "0") == "0") || contains(["0", lookup(var.redis_config, "tls_port", "0")], lookup(var.redis_config, "port", "0"))
+    error_message = "redis_config.port is ${lookup(var.redis_config, "port", "")} beside TLS: TLS replaces the plain port. Set port = 0, or leave it out and set tls_port."
+  }
+
+  validation {
+    condition     = var.tls != null || lookup(var.redis_config, "tls_port", "0") != "0" || lookup(var.redis_config, "port", "6379") != "0"
+    error_message = "redis_config.port is 0, which only goes with TLS: set tls.secret_arn, or tls_port and the files of your image, or leave port out."
   }
 
   validation {
@@ -470,6 +495,22 @@ variable "tls" {
   validation {
     condition     = var.tls == null ? true : can(regex("^arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:[^:]+$", var.tls.secret_arn))
     error_message = "tls.secret_arn is ${try(var.tls.secret_arn, "")}: give the ARN of a secret in Secrets Manager."
+  }
+}
+
+variable "tls_ca" {
+  type        = object({ secret_arn = string })
+  description = "The CA of the certificates that redis_image brings (tls_cert_file and the like of redis_config), for the controller: the ARN of a secret with its PEM text; `:json-key::` may follow. Null trusts the public CAs."
+  default     = null
+
+  validation {
+    condition     = var.tls_ca == null ? true : can(regex("^arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:", var.tls_ca.secret_arn))
+    error_message = "tls_ca.secret_arn is ${try(var.tls_ca.secret_arn, "")}: give the ARN of a secret in Secrets Manager."
+  }
+
+  validation {
+    condition     = var.tls_ca == null || (var.tls == null && lookup(var.redis_config, "tls_port", "0") != "0")
+    error_message = "tls_ca only goes with certificates that redis_image brings (tls_port, tls_cert_file, tls_key_file and tls_ca_cert_file of redis_config): leave it out."
   }
 }
 

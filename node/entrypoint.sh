@@ -13,7 +13,8 @@
 #   REDIS_DATA_DIR         default /data: the server's directory, and where redis.conf is written
 #   REDIS_SERVER           default: redis-server, else valkey-server
 #   REDIS_TLS_CERT, REDIS_TLS_KEY, REDIS_TLS_CA
-#                          PEM texts; all three or none. TLS then replaces the plain port
+#                          PEM texts; all three or none. TLS then replaces the plain port, as it does
+#                          with a tls-cert-file in REDIS_CONFIG: the image brings the files then
 #   ECS_CONTAINER_METADATA_URI_V4
 #                          set by ECS; the task id in it is announced as the node's hostname, which
 #                          is how the controller knows which task answers at an address
@@ -106,6 +107,10 @@ if [ -n "${REDIS_TLS_CERT:-}${REDIS_TLS_KEY:-}${REDIS_TLS_CA:-}" ]; then
     fi
     tls=yes
 fi
+# An image may bring its own certificates, which REDIS_CONFIG names then.
+case $newline${REDIS_CONFIG:-} in
+    *"${newline}tls-cert-file "*) tls=${tls:-image} ;;
+esac
 
 # --- what the controller relies on: written last, so that nothing overrides it -----------------------
 
@@ -127,7 +132,8 @@ if [ -n "$tls" ]; then
 port 0
 tls-port $port
 tls-cluster yes
-tls-replication yes
+tls-replication yes"
+    [ "$tls" = image ] || owned="$owned
 tls-cert-file $(quote "$data_dir/tls.crt")
 tls-key-file $(quote "$data_dir/tls.key")
 tls-ca-cert-file $(quote "$data_dir/tls-ca.crt")"
@@ -190,7 +196,7 @@ write() {
         die "cannot write to '$data_dir/$1': check REDIS_DATA_DIR, its owner and the free space on it."
 }
 
-if [ -n "$tls" ]; then
+if [ "$tls" = yes ]; then
     printf '%s\n' "$REDIS_TLS_CERT" | write tls.crt || exit 1
     printf '%s\n' "$REDIS_TLS_KEY" | write tls.key || exit 1
     printf '%s\n' "$REDIS_TLS_CA" | write tls-ca.crt || exit 1

@@ -6,10 +6,12 @@
 # data set that is still loading, or on a password that was rotated: whatever the server answers, it lives.
 #
 # It runs inline (CMD-SHELL) with the container's environment, of which it reads REDIS_ADDRESS,
-# REDIS_PORT, REDIS_PASSWORD, REDIS_DATA_DIR, REDIS_TLS_CERT and REDIS_CLI (default: redis-cli, else
-# valkey-cli). It gives up after 4 seconds, within ECS' default timeout of 5.
+# REDIS_PORT, REDIS_PASSWORD, REDIS_DATA_DIR, REDIS_TLS_CERT, REDIS_CONFIG and REDIS_CLI (default:
+# redis-cli, else valkey-cli). It gives up after 4 seconds, within ECS' default timeout of 5.
 
 set -u
+newline='
+'
 
 cli=${REDIS_CLI:-}
 if [ -z "$cli" ]; then
@@ -30,6 +32,11 @@ if [ -n "${REDIS_TLS_CERT:-}" ]; then
     # The files that entrypoint.sh has written.
     tls=${REDIS_DATA_DIR:-/data}/tls
     set -- "$@" --tls --cacert "$tls-ca.crt" --cert "$tls.crt" --key "$tls.key"
+else
+    case $newline${REDIS_CONFIG:-} in
+        # The image's own files: whose server answers on loopback needs no proof.
+        *"${newline}tls-cert-file "*) set -- "$@" --tls --insecure ;;
+    esac
 fi
 
 answer=$(timeout 4 "$cli" "$@" PING 2>&1)

@@ -454,6 +454,70 @@ run "tls_port_without_certificates" {
   expect_failures = [var.redis_config]
 }
 
+run "tls_files_without_tls_port" {
+  command = plan
+
+  variables {
+    redis_config = { tls_cert_file = "/tls/redis.crt", tls_key_file = "/tls/redis.key", tls_ca_cert_file = "/tls/ca.crt" }
+    redis_image  = "example.com/redis-with-tls:7.2"
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "tls_files_of_the_stock_image" {
+  command = plan
+
+  variables {
+    redis_config = { port = 0, tls_port = 6379, tls_cert_file = "/tls/redis.crt", tls_key_file = "/tls/redis.key", tls_ca_cert_file = "/tls/ca.crt" }
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "tls_files_beside_a_secret" {
+  command = plan
+
+  variables {
+    tls          = { secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls" }
+    redis_config = { tls_cert_file = "/tls/redis.crt" }
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "plain_port_beside_tls_of_the_image" {
+  command = plan
+
+  variables {
+    redis_config = { port = 6380, tls_port = 6379, tls_cert_file = "/tls/redis.crt", tls_key_file = "/tls/redis.key", tls_ca_cert_file = "/tls/ca.crt" }
+    redis_image  = "example.com/redis-with-tls:7.2"
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "certificates_of_clients" {
+  command = plan
+
+  variables {
+    tls          = { secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls" }
+    redis_config = { tls_auth_clients = "yes" }
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "ca_without_certificates" {
+  command = plan
+
+  variables {
+    tls_ca = { secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ca" }
+  }
+
+  expect_failures = [var.tls_ca]
+}
+
 run "plain_port_beside_tls" {
   command = plan
 

@@ -311,6 +311,73 @@ run "tls" {
   }
 }
 
+run "tls_of_the_image" {
+  command = plan
+
+  variables {
+    redis_image    = "example.com/redis-with-tls:7.2"
+    redis_exporter = { enabled = true }
+    tls_ca         = { secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ca-abcdef" }
+    redis_config = {
+      port             = 0
+      tls_port         = 6380
+      tls_cert_file    = "/tls/redis.crt"
+      tls_key_file     = "/tls/redis.key"
+      tls_ca_cert_file = "/tls/ca.crt"
+      tls_replication  = "yes"
+      tls_cluster      = "yes"
+    }
+  }
+
+  assert {
+    condition = {
+      for variable in jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment : variable.name => variable.value
+      } == {
+      REDIS_CONFIG          = "tls-ca-cert-file /tls/ca.crt\ntls-cert-file /tls/redis.crt\ntls-key-file /tls/redis.key"
+      REDIS_PORT            = "6380"
+      REDIS_TASK_MEMORY_MIB = "2048"
+    }
+    error_message = "The nodes get another environment."
+  }
+
+  assert {
+    condition = {
+      for name in ["TLS", "TLS_CA_SECRET_ARN", "REDIS_PORT"] : name => aws_lambda_function.controller[0].environment[0].variables[name]
+      } == {
+      TLS               = "true"
+      TLS_CA_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ca-abcdef"
+      REDIS_PORT        = "6380"
+    }
+    error_message = "The controller does not speak TLS, or does not know the CA."
+  }
+
+  assert {
+    condition = flatten([
+      for statement in jsondecode(aws_iam_role_policy.this["initializer"].policy).Statement : statement.Resource if contains(statement.Action, "secretsmanager:GetSecretValue")
+    ]) == ["arn:aws:secretsmanager:us-east-1:123456789012:secret:ca-abcdef"]
+    error_message = "The controller may not read the CA, or more."
+  }
+
+  assert {
+    condition     = output.redis_connection_string == "rediss://redis-cluster.local:6380" && strcontains(output.commands.cluster_info, "--tls --cacert /tls/ca.crt") && strcontains(aws_ecs_task_definition.this[0].container_definitions, "rediss://localhost:6380")
+    error_message = "Clients are told another address."
+  }
+}
+
+run "tls_of_the_image_by_a_public_ca" {
+  command = plan
+
+  variables {
+    redis_image  = "example.com/redis-with-tls:7.2"
+    redis_config = { tls_port = 6379, tls_cert_file = "/tls/redis.crt", tls_key_file = "/tls/redis.key", tls_ca_cert_file = "/tls/ca.crt" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.controller[0].environment[0].variables.TLS == "true" && !contains(keys(aws_lambda_function.controller[0].environment[0].variables), "TLS_CA_SECRET_ARN")
+    error_message = "The controller trusts another CA."
+  }
+}
+
 run "least_privilege" {
   command = plan
 

@@ -125,6 +125,13 @@ class Starter:
         return node
 
 
+def of_the_image(directory: Path) -> str:
+    """Make such a certificate where an image would have it; give REDIS_CONFIG's lines."""
+    certificate(directory)
+    files = {"cert": "cert.pem", "key": "key.pem", "ca-cert": "cert.pem"}
+    return "\n".join(f"tls-{kind}-file {directory / name}" for kind, name in files.items())
+
+
 def certificate(directory: Path) -> tuple[str, str]:
     """Make a self-signed certificate, which is its own CA; give certificate and key."""
     openssl = shutil.which("openssl")

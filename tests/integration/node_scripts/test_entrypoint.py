@@ -18,6 +18,7 @@ from scripts_rig import (
     Starter,
     certificate,
     free_address,
+    of_the_image,
 )
 
 AWKWARD_PASSWORD = """a b"c'd\\e\\\\f#g$HOME`id`%s\\n\t*é日本"""
@@ -199,6 +200,24 @@ def test_nodes_with_tls_find_each_other(
         while on_replica.info("replication")["master_link_status"] != "up":
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_tls_with_the_files_of_the_image(
+    start: Starter, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if SERVERS["redis7"] is None:
+        pytest.fail("only redis-server of the system speaks TLS here")
+    config = of_the_image(tmp_path)
+    node = start(
+        environment | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_CONFIG": config},
+        ssl=True,
+        ssl_ca_certs=str(tmp_path / "cert.pem"),
+        ssl_check_hostname=False,
+    )
+    assert node.config("port") == "0"
+    assert node.config("tls-cluster") == node.config("tls-replication") == "yes"
+    assert node.config("tls-key-file") == str(tmp_path / "key.pem")
+    assert not (node.directory / "tls.key").exists()
 
 
 REFUSED = {

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from scripts_rig import DEADLINE_S, HEALTHCHECK, SERVERS, Shell, Starter, certificate
+from scripts_rig import DEADLINE_S, HEALTHCHECK, SERVERS, Shell, Starter, certificate, of_the_image
 
 from redis_fargate.local.tasks.servers import client_for
 
@@ -62,6 +62,21 @@ def test_tls(start: Starter, shell: Shell, environment: dict[str, str], tmp_path
         environment
         | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_CLI": client, "REDIS_PASSWORD": "p"}
         | {"REDIS_TLS_CERT": cert, "REDIS_TLS_KEY": key, "REDIS_TLS_CA": cert}
+    )
+    answer = shell.run(HEALTHCHECK, node.environment)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_tls_of_the_image(
+    start: Starter, shell: Shell, environment: dict[str, str], tmp_path: Path
+) -> None:
+    client = shutil.which("redis-cli")
+    if SERVERS["redis7"] is None or client is None:
+        pytest.fail("only redis-server of the system speaks TLS here")
+    node = start(
+        environment
+        | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_CLI": client}
+        | {"REDIS_CONFIG": of_the_image(tmp_path)}
     )
     answer = shell.run(HEALTHCHECK, node.environment)
     assert answer.returncode == 0, answer.stderr
