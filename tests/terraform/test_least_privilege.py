@@ -91,7 +91,11 @@ def needs(call: dict[str, Any]) -> Iterator[Need]:
     action = f"{service}:{operation}"
     if service == "ecs":
         cluster = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{body['cluster']}"
-        for resource in body.get("tasks", ["*"]):
+        services = [
+            cluster.replace(":cluster/", ":service/") + f"/{name}"
+            for name in body.get("services", [])
+        ]
+        for resource in body.get("tasks") or services or ["*"]:
             yield Need(action, resource, (("ecs:cluster", cluster),))
     elif service == "servicediscovery":
         names = {f"servicediscovery:{key}": body[key] for key in ("NamespaceName", "ServiceName")}

@@ -136,13 +136,13 @@ def test_what_is_in_it(zipped):
 
 
 def test_every_requirement_travels():
-    """Requirements without an extra, of what travels, are those that travel."""
+    """What our package requires beside the command line's libraries, and what that requires."""
     needed = set()
     for name in ("redis-fargate", *DISTRIBUTIONS):
         for requirement in importlib.metadata.requires(name) or []:
             if "extra ==" not in requirement and "python" not in requirement:
                 needed.add(re.match(r"[A-Za-z0-9_-]+", requirement)[0])
-    assert needed - {"boto3"} == set(DISTRIBUTIONS)
+    assert needed - {"boto3", "rich", "typer"} == set(DISTRIBUTIONS)
 
 
 def test_what_is_not_installed_is_named(monkeypatch, tmp_path):
