@@ -1,16 +1,26 @@
 """Others' judgement of a cluster: the cluster client's, and a Redis Cluster client's."""
 
+import time
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 from redis.cluster import RedisCluster
 
+from redis_fargate.topology.slots import key_slot
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.view import Member, Role
 from servers import PORT, Fleet, Server
 
 KEYS = 10_000
+GOSSIP_S = 15
 SETTINGS = {"cluster-node-timeout": "15000", "repl-diskless-sync-delay": "5"}
 """What the servers are started with, and must have afterwards."""
+
+
+def key_of(slot: int, number: int = 0) -> str:
+    """A key in a slot; another one for each number."""
+    tag = next(n for n in count() if key_slot(b"%d" % n) == slot)
+    return f"{{{tag}}}:{number}"
 
 
 def assert_as_wanted(
@@ -36,10 +46,20 @@ def assert_as_wanted(
 
 
 def assert_others_agree(fleet: Fleet, server: Server, password: str | None = None) -> None:
+    """As soon as gossip has brought the roles around, which takes up to half a node timeout."""
     secret = ("-a", password, "--no-auth-warning") if password else ()
-    said = fleet.cli(*secret, "--cluster", "check", f"{server.address}:{PORT}")
-    assert "[OK] All nodes agree about slots configuration." in said
-    assert "[OK] All 16384 slots covered." in said
+    deadline = time.monotonic() + GOSSIP_S
+    while True:
+        try:
+            said = fleet.cli(*secret, "--cluster", "check", f"{server.address}:{PORT}")
+            assert "[OK] All nodes agree about slots configuration." in said
+            assert "[OK] All 16384 slots covered." in said
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def assert_serves(server: Server, password: str | None = None) -> None:

@@ -8,9 +8,10 @@ from redis_fargate.nodes.connection import Command, NodeConnection, Reply
 from redis_fargate.nodes.errors import CommandRefused
 from redis_fargate.nodes.settings import ConnectionSettings
 
-_WRITING = frozenset(
-    {"SET", "SET-CONFIG-EPOCH", "ADDSLOTS", "ADDSLOTSRANGE", "MEET", "REPLICATE", "FORGET"}
-)
+_WRITING = frozenset({
+    "SET", "SET-CONFIG-EPOCH", "ADDSLOTS", "ADDSLOTSRANGE", "MEET", "REPLICATE", "FORGET",
+    "SETSLOT", "FAILOVER", "RESET", "MIGRATESLOTS", "MIGRATE", "MULTI", "EXEC",
+})  # fmt: skip
 
 
 class Killed(BaseException):
@@ -18,7 +19,7 @@ class Killed(BaseException):
 
 
 def writes(command: Command) -> bool:
-    return len(command) > 1 and command[1] in _WRITING
+    return command[0] in _WRITING or (len(command) > 1 and command[1] in _WRITING)
 
 
 @dataclass
@@ -58,12 +59,14 @@ class Fuse:
 class _FusedConnection(NodeConnection):
     fuse: Fuse
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
+    async def exchange(
+        self, commands: Sequence[Command], timeout_s: float | None = None
+    ) -> list[Reply | CommandRefused]:
         if self.fuse.blown:
             raise Killed
         passed = self.fuse.passed(commands)
         if len(passed) == len(commands):
-            return await super().exchange(commands)
+            return await super().exchange(commands, timeout_s)
         if passed:
             await super().exchange(passed)
         raise Killed

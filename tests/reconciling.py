@@ -2,16 +2,25 @@
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from redis_fargate.nodes.connection import Connect, Connections, connect
+from redis_fargate.nodes.errors import StillMoving
 from redis_fargate.nodes.execute import check_spare, execute, settings_kept
 from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.protecting import LASTS_S
+from redis_fargate.topology.slots import SlotRanges
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import BeginForming, FinishForming, Protect, Unprotect
+from redis_fargate.topology.steps import (
+    BeginForming,
+    FinishForming,
+    NoteMoving,
+    Protect,
+    Unprotect,
+)
 from redis_fargate.topology.view import Forming, Marker, Member, Task, View
 from servers import Server
 
@@ -39,22 +48,32 @@ class Memory:
     forming: Forming | None = None
     stopped: frozenset[str] = frozenset()
     """What ECS remembers: the ids of tasks that have stopped."""
+    moving: SlotRanges = ()
 
     def view(self, members: tuple[Member, ...]) -> View:
-        return View(time.time(), members, self.marker, self.forming, self.stopped)
+        return View(
+            time.time(),
+            members,
+            self.marker,
+            self.forming,
+            self.stopped,
+            moving=self.moving,
+        )
 
 
 class Reconciler:
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - most of them have defaults
         self,
         tasks: Sequence[Task],
         spec: Spec,
         settings: ConnectionSettings | None = None,
         memory: Memory | None = None,
         connect: Connect = connect,
+        policy: Policy | None = None,
     ) -> None:
         self.tasks = tasks
         self.spec = spec
+        self.policy = policy or Policy()
         self.settings = settings or ConnectionSettings()
         self.memory = memory or Memory()
         self.connect = connect
@@ -69,7 +88,8 @@ class Reconciler:
                 if not made.steps:
                     return made
                 async with settings_kept(made.steps, connections):
-                    await self._take(made, connections, patience_s)
+                    with suppress(StillMoving):
+                        await self._take(made, connections, patience_s)
 
     async def form(self) -> None:
         """Take the steps of one plan, without looking again."""
@@ -80,9 +100,9 @@ class Reconciler:
 
     async def look(self, connections: Connections) -> Plan:
         start = time.perf_counter()
-        self.members = await observe(self.tasks, connections)
+        self.members = await observe(self.tasks, connections, self.memory.moving)
         seen = time.perf_counter()
-        made = plan(self.memory.view(self.members), self.spec, Policy())
+        made = plan(self.memory.view(self.members), self.spec, self.policy)
         self.timings += [("observe", seen - start), ("plan", time.perf_counter() - seen)]
         return made
 
@@ -94,6 +114,8 @@ class Reconciler:
                     self.memory.marker, self.memory.forming = Marker.FORMING, Forming(settings)
                 case FinishForming():
                     self.memory.marker, self.memory.forming = Marker.FORMED, None
+                case NoteMoving(slots=slots):
+                    self.memory.moving = slots
                 case Protect():
                     arns = {arn for step in wave for arn in step.task_arns}
                     self._protect(arns, time.time() + LASTS_S)
@@ -101,7 +123,7 @@ class Reconciler:
                     await check_spare(wave, connections)
                     self._protect({step.task_arn for step in wave}, None)
                 case _:
-                    await execute(wave, connections, patience_s=patience_s)
+                    await execute(wave, connections, patience_s)
             self.timings.append((type(wave[0]).__name__, time.perf_counter() - start))
 
     def _protect(self, arns: Collection[str], until_s: float | None) -> None:

@@ -5,7 +5,8 @@ One DynamoDB table with the keys ``kind`` and ``id``:
 | kind   | id                        | other attributes                                    |
 | ------ | ------------------------- | --------------------------------------------------- |
 | lease  | lease                     | fencing, expires_at_ms, dirty; owner while it is held |
-| marker | marker                    | state, settings (while forming), at, fencing        |
+| marker | marker                    | state, settings (while forming), moving (slots that |
+|        |                           | may be in flight), at, fencing                      |
 | run    | fencing number, 12 digits | what a run wants remembered, at, ttl                |
 
 The lease expires after the deadline of the run that holds it, so a run that still lives has
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from redis_fargate.aws.errors import AwsUnavailable, LeaseLost, MarkerChanged, translated
+from redis_fargate.topology.slots import SlotRanges, described, parsed
 from redis_fargate.topology.view import Forming, Marker
 
 if TYPE_CHECKING:
@@ -59,6 +61,15 @@ class Held:
     owner: str
     expires_at_s: float
     """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the marker says; the fields are those of ``topology.view.View``."""
+
+    marker: Marker
+    forming: Forming | None = None
+    moving: SlotRanges = ()
 
 
 class StateTable:
@@ -136,32 +147,37 @@ class StateTable:
         )
         return not cleaned
 
-    def marker(self) -> tuple[Marker, Forming | None]:
+    def marker(self) -> Remembered:
         """Read what the marker says."""
         with translated("dynamodb", f"table {self._table}"):
             item = self._clients.dynamodb.get_item(
                 TableName=self._table, Key=_MARKER_KEY, ConsistentRead=True
             ).get("Item")
         if item is None:
-            return Marker.ABSENT, None
+            return Remembered(Marker.ABSENT)
         marker = Marker(item["state"]["S"])
-        if marker is not Marker.FORMING:
-            return marker, None
-        return marker, Forming(
-            {
-                task: {name: value["S"] for name, value in settings["M"].items()}
-                for task, settings in item["settings"]["M"].items()
-            }
-        )
+        if marker is Marker.FORMED:
+            return Remembered(marker, moving=parsed(item.get("moving", {"S": ""})["S"]))
+        settings = {
+            task: {name: value["S"] for name, value in pairs["M"].items()}
+            for task, pairs in item["settings"]["M"].items()
+        }
+        return Remembered(marker, Forming(settings))
 
-    def begin_forming(self, lease: Lease, settings: Mapping[str, Mapping[str, str]]) -> None:
+    def begin_forming(
+        self, lease: Lease, settings: Mapping[str, Mapping[str, str]], *, again: bool = False
+    ) -> None:
         """Put FORMING in the marker; ``settings`` is as in ``Forming``.
+
+        ``again`` says that the cluster was formed already, and that nothing is left of it.
 
         Raises:
             LeaseLost: the lease is not ours any more.
-            MarkerChanged: the cluster was formed already.
+            MarkerChanged: the cluster was formed already, or with ``again``, was not.
 
         """
+        before = Marker.FORMED if again else Marker.FORMING
+        absent = "" if again else "attribute_not_exists(#state) OR "
         values: dict[str, Any] = {
             task: {"M": {name: {"S": value} for name, value in pairs.items()}}
             for task, pairs in settings.items()
@@ -171,9 +187,9 @@ class StateTable:
             {
                 "TableName": self._table,
                 "Item": self._marker_item(lease, Marker.FORMING) | {"settings": {"M": values}},
-                "ConditionExpression": "attribute_not_exists(#state) OR #state = :forming",
+                "ConditionExpression": f"{absent}#state = :before",
                 "ExpressionAttributeNames": {"#state": "state"},
-                "ExpressionAttributeValues": {":forming": {"S": Marker.FORMING.value}},
+                "ExpressionAttributeValues": {":before": {"S": before.value}},
             },
         )
 
@@ -186,6 +202,26 @@ class StateTable:
         """
         item = self._marker_item(lease, Marker.FORMED)
         self._mark(lease, {"TableName": self._table, "Item": item})
+
+    def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
+        """Write down which slots may be in flight from now on; none is none.
+
+        Raises:
+            LeaseLost: the lease is not ours any more.
+            MarkerChanged: the cluster is not formed.
+
+        """
+        item = self._marker_item(lease, Marker.FORMED) | {"moving": {"S": described(slots)}}
+        self._mark(
+            lease,
+            {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "#state = :formed",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":formed": {"S": Marker.FORMED.value}},
+            },
+        )
 
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         """Remember a run for ``HISTORY_S`` seconds, under its fencing number."""
@@ -235,8 +271,8 @@ class StateTable:
                     ) from error
                 if reasons[1] == "ConditionalCheckFailed":
                     raise MarkerChanged(
-                        f"The marker in table {self._table} says that the cluster was formed "
-                        "already: it is not formed again."
+                        f"The marker in table {self._table} does not say any more what it did when "
+                        "this was planned: another run has changed it."
                     ) from error
                 if "TransactionConflict" in reasons:
                     return None

@@ -5,10 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from redis_fargate.aws.state import Held, Lease
+from redis_fargate.aws.state import Held, Lease, Remembered
 from redis_fargate.aws.tasks import Observed
+from redis_fargate.topology.slots import SlotRanges
 from redis_fargate.topology.steps import NodeStep, Step, Unprotect
-from redis_fargate.topology.view import Forming, Marker, Member, Task
+from redis_fargate.topology.view import Member, Task
 
 
 class TaskSource(Protocol):
@@ -30,14 +31,19 @@ class State(Protocol):
     def release(self, lease: Lease, *, even_if_dirty: bool) -> bool:
         """Let go of the lease; False if there is reason to look again first."""
 
-    def marker(self) -> tuple[Marker, Forming | None]:
+    def marker(self) -> Remembered:
         """Read the marker."""
 
-    def begin_forming(self, lease: Lease, settings: Mapping[str, Mapping[str, str]]) -> None:
+    def begin_forming(
+        self, lease: Lease, settings: Mapping[str, Mapping[str, str]], *, again: bool
+    ) -> None:
         """Put FORMING in the marker."""
 
     def finish_forming(self, lease: Lease) -> None:
         """Put FORMED in the marker."""
+
+    def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
+        """Write down which slots may be in flight from now on."""
 
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         """Remember a run."""
@@ -46,7 +52,7 @@ class State(Protocol):
 class Nodes(Protocol):
     """The Redis nodes, over connections that last as long as the run."""
 
-    async def observe(self, tasks: Sequence[Task]) -> tuple[Member, ...]:
+    async def observe(self, tasks: Sequence[Task], moving: SlotRanges) -> tuple[Member, ...]:
         """Ask every task's node how it is; what keeps a node from answering is its trouble."""
 
     def settings_kept(self, steps: Iterable[Step]) -> AbstractAsyncContextManager[None]:

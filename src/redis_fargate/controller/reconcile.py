@@ -12,14 +12,19 @@ from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.report import other_reports, shard_reports, step_report
 from redis_fargate.controller.result import Outcome, Result, StepReport
 from redis_fargate.controller.settings import Settings
+from redis_fargate.nodes.errors import StillMoving
 from redis_fargate.topology import protecting
 from redis_fargate.topology.errors import RedisFargateError, TemporaryError
 from redis_fargate.topology.health import Assessment, assess
 from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.slots import SLOT_COUNT, count
 from redis_fargate.topology.steps import (
+    AdoptSlots,
     BeginForming,
     FinishForming,
     NodeStep,
+    NoteMoving,
+    Phase,
     Protect,
     Release,
     Step,
@@ -37,6 +42,8 @@ STARTING_S = 30.0
 RETRIES = 5
 """How many failures, after each of which it looks again, a run bears."""
 _PAUSE_S = 0.25
+_SEPARABLE = frozenset({Phase.SETTLE, Phase.SHAPE})
+"""Phases that may wait until others have done what they can: nobody's data hangs on them."""
 
 Progress: TypeAlias = Callable[[Sequence[StepReport], float], None]
 """Is told of each wave when it is done: its steps, and how many milliseconds they took."""
@@ -115,6 +122,10 @@ class _Run:
         self._done: list[StepReport] = []
         self._remarks: tuple[str, ...] = ()
         self._blocked: tuple[str, ...] = ()
+        self._losses: tuple[str, ...] = ()
+        self._lost_slots = 0
+        self._at_work: Phase | None = None
+        self._put_off: dict[Phase, TemporaryError] = {}
         self._view: View | None = None
         self._plan = Plan()
         self._taken: Plan | None = None
@@ -175,27 +186,38 @@ class _Run:
         return held, self.result(result.outcome, result.verdict, lease)
 
     async def _converged(self, lease: Lease) -> Outcome:
-        """Go on until there is nothing more to do; temporary failures cost a look each."""
+        """Go on until there is nothing more to do; temporary failures cost a look each.
+
+        A phase on which no other stands is put off when it fails, until the others are done.
+        """
         failures = 0
         while True:
             try:
                 outcome = await self._round(lease)
+                if outcome and not self._put_off:
+                    return outcome
+                if outcome:
+                    raise self._put_off.popitem()[1]
             except LeaseLost:
                 raise
+            except StillMoving:
+                self._taken = None
             except TemporaryError as error:
                 failures += 1
                 if self._left_s() <= 0:
                     raise _OutOfTime(f" What failed last: {error}") from error
                 if failures > RETRIES:
                     raise
+                if self._at_work in _SEPARABLE:
+                    self._put_off[self._at_work] = error
+                else:
+                    self._put_off.clear()
                 self._taken = None
                 await asyncio.sleep(_PAUSE_S * failures)
-                continue
-            if outcome:
-                return outcome
 
     async def _round(self, lease: Lease) -> Outcome | None:
         """Look once, and act on it; None if it is worth another look."""
+        self._at_work = None
         made = await self.plan()
         if made.steps:
             if made == self._taken and self._blocked:
@@ -221,19 +243,20 @@ class _Run:
         """Observe: which tasks AWS has, what the marker says, how the nodes are."""
         rooms = self._rooms
         with self._timed("observe"):
-            observed, (marker, forming) = await asyncio.gather(
+            observed, remembered = await asyncio.gather(
                 asyncio.to_thread(rooms.tasks.observe), asyncio.to_thread(rooms.state.marker)
             )
             self._remarks = observed.remarks
-            members = await rooms.nodes.observe(observed.tasks)
+            members = await rooms.nodes.observe(observed.tasks, remembered.moving)
             self._view = View(
                 time.time(),
                 members,
-                marker,
-                forming,
+                remembered.marker,
+                remembered.forming,
                 observed.stopped,
                 observed.revision,
                 observed.desired_count,
+                remembered.moving,
             )
         return self._view
 
@@ -241,7 +264,7 @@ class _Run:
         """Look, and decide what to do next."""
         view = await self.look()
         with self._timed("plan"):
-            self._plan = plan(view, self._settings.spec, self._settings.policy)
+            self._plan = plan(view, self._settings.spec, self._settings.policy, self._put_off)
         return self._plan
 
     def judged(self) -> Assessment:
@@ -264,6 +287,9 @@ class _Run:
             others=other_reports(assessment) if assessment else (),
             plan=tuple(map(step_report, self._plan.steps)),
             done=tuple(self._done),
+            losses=self._losses,
+            lost_slots=self._lost_slots,
+            unserved_slots=assessment.unserved_slots if assessment else 0,
             waiting=self._plan.waiting,
             refusals=self._plan.refusals,
             remarks=tuple(dict.fromkeys((*self._remarks, *self._blocked))),
@@ -277,8 +303,10 @@ class _Run:
                 if self._left_s() <= 0:
                     raise _OutOfTime
                 begun_s = time.monotonic()
+                self._at_work = wave[0].phase
                 with self._timed(wave[0].phase.value):
                     await self._take_wave(wave, lease)
+                self._count_losses(wave)
                 reports = tuple(map(step_report, wave))
                 self._done += reports
                 self._progress(reports, _since_ms(begun_s))
@@ -290,7 +318,11 @@ class _Run:
         for step in wave:
             match step:
                 case BeginForming():
-                    await asyncio.to_thread(state.begin_forming, lease, step.settings)
+                    await asyncio.to_thread(
+                        state.begin_forming, lease, step.settings, again=step.again
+                    )
+                case NoteMoving():
+                    await asyncio.to_thread(state.note_moving, lease, step.slots)
                 case FinishForming():
                     await asyncio.to_thread(state.finish_forming, lease)
                 case Protect():
@@ -306,6 +338,18 @@ class _Run:
             await self._protect([step.task_arn for step in spare], 0)
         if node_steps:
             await self._rooms.nodes.execute(node_steps, self._left_s())
+
+    def _count_losses(self, wave: Sequence[Step]) -> None:
+        """Remember what was given up: its data is lost, and now it is served without."""
+        for step in wave:
+            match step:
+                case AdoptSlots():
+                    self._lost_slots += count(step.slots)
+                case BeginForming(again=True):
+                    self._lost_slots = SLOT_COUNT
+                case _:
+                    continue
+            self._losses += (step.why,)
 
     async def _protect(self, arns: Sequence[str], lasts_s: float) -> None:
         self._blocked += await asyncio.to_thread(self._rooms.tasks.protect, arns, lasts_s)

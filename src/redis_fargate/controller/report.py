@@ -7,17 +7,24 @@ from redis_fargate.topology.health import Assessment, Shard
 from redis_fargate.topology.slots import count, described
 from redis_fargate.topology.steps import (
     AddSlots,
+    AdoptSlots,
+    AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
     BeginForming,
     ChangeSettings,
+    CloseSlots,
+    DropLeftovers,
     Failover,
     FinishForming,
     Forget,
     Meet,
+    MoveSlots,
+    NoteMoving,
     Protect,
     Release,
     Replicate,
+    Reset,
     SetConfigEpoch,
     Step,
     Unprotect,
@@ -99,6 +106,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
             return f"set config epoch {step.epoch} on {step.node}"
         case AddSlots():
             return f"add slots {described(step.slots)} to {step.node}"
+        case AdoptSlots():
+            return f"let {step.node} serve the slots {described(step.slots)}, which are lost"
         case Meet():
             return f"introduce {', '.join(map(str, step.peers))} to {step.node}"
         case AwaitAgreement():
@@ -109,6 +118,21 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
             return f"let {step.node} take its master's place ({step.mode.value})"
         case AwaitHealthy():
             return f"wait until {len(step.nodes)} nodes are well"
+        case AllowFailover():
+            return f"let {step.node} be elected if its master fails"
+        case Reset():
+            return f"make a master without slots of {step.node}"
+        case NoteMoving():
+            if not step.slots:
+                return "write down that no slot is in flight"
+            return f"write down that the slots {described(step.slots)} may be in flight"
+        case MoveSlots():
+            which = f"{count(step.slots)} slots ({described(step.slots)})"
+            return f"move {which} from {step.source} to {step.target}"
+        case CloseSlots():
+            return f"close the slots {described(step.slots)} on {step.node}"
+        case DropLeftovers():
+            return f"delete the keys of {step.node}, which has no slots"
         case FinishForming():
             return "write down that the cluster is formed"
         case Forget():

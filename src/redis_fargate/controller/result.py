@@ -79,6 +79,12 @@ class Result:
     plan: tuple[StepReport, ...] = ()
     """The last plan made; empty when converged."""
     done: tuple[StepReport, ...] = ()
+    losses: tuple[str, ...] = ()
+    """What was given up in this run: data that no node had any more, a sentence each."""
+    lost_slots: int = 0
+    """How many slots are served without their data since this run."""
+    unserved_slots: int = 0
+    """How many slots of a formed cluster no master that answers serves."""
     waiting: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -120,6 +126,9 @@ class Result:
             others=tuple(NodeReport(**other) for other in document["others"]),
             plan=tuple(StepReport(**step) for step in document["plan"]),
             done=tuple(StepReport(**step) for step in document["done"]),
+            losses=tuple(document["losses"]),
+            lost_slots=document["lost_slots"],
+            unserved_slots=document["unserved_slots"],
             waiting=tuple(document["waiting"]),
             refusals=tuple(document["refusals"]),
             remarks=tuple(document["remarks"]),

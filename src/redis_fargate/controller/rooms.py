@@ -14,9 +14,10 @@ from redis_fargate.aws.tasks import ServiceTasks
 from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.settings import InvalidSettings, Settings
 from redis_fargate.nodes.connection import Connections
-from redis_fargate.nodes.execute import PATIENCE_S, check_spare, execute, settings_kept
+from redis_fargate.nodes.execute import check_spare, execute, settings_kept
 from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.settings import ConnectionSettings
+from redis_fargate.topology.slots import SlotRanges
 from redis_fargate.topology.steps import NodeStep, Step, Unprotect
 from redis_fargate.topology.view import Member, Task, Trouble
 
@@ -68,9 +69,9 @@ class RedisNodes:
     ) -> None:
         await self._connections.__aexit__(kind, error, trace)
 
-    async def observe(self, tasks: Sequence[Task]) -> tuple[Member, ...]:
+    async def observe(self, tasks: Sequence[Task], moving: SlotRanges) -> tuple[Member, ...]:
         """Ask every task's node how it is."""
-        members = await observe(tasks, self._connections)
+        members = await observe(tasks, self._connections, moving)
         refused = any(member.trouble is Trouble.AUTHENTICATION for member in members)
         if not refused or self._secrets_are_new:
             return members
@@ -78,11 +79,11 @@ class RedisNodes:
         self._secrets_are_new = True
         known, self._connections = self._connections, await self._connected()
         await known.__aexit__(None, None, None)
-        return await observe(tasks, self._connections)
+        return await observe(tasks, self._connections, moving)
 
     async def execute(self, steps: Sequence[NodeStep], time_left_s: float) -> None:
         """Take the steps of one wave."""
-        await execute(steps, self._connections, patience_s=min(PATIENCE_S, time_left_s))
+        await execute(steps, self._connections, time_left_s)
 
     async def check_spare(self, steps: Sequence[Unprotect]) -> None:
         """See that tasks can be spared."""

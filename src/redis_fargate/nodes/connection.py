@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -19,11 +19,12 @@ from redis_fargate.nodes.errors import (
     PreconditionFailed,
 )
 from redis_fargate.nodes.parse import parse_nodes
+from redis_fargate.nodes.resp import ReplyParser, packed
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.steps import NodeRef
 
-Command: TypeAlias = tuple[str | int, ...]
-Reply: TypeAlias = str | int | list[Any] | None
+Command: TypeAlias = tuple[str | int | bytes, ...]
+Reply: TypeAlias = str | int | bytes | list[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class NodeConnection:
         self.identity: Identity | None = None
         self._settings = settings
         self._turn = asyncio.Lock()
+        self._parser = ReplyParser(decoded=not settings.raw)
         kind = SSLConnection if tls else Connection
         self._redis: Connection = kind(
             host=address,
@@ -57,8 +59,7 @@ class NodeConnection:
             username=settings.username,
             password=settings.password,
             protocol=2,
-            decode_responses=True,
-            encoding_errors="replace",
+            parser_class=lambda socket_read_size: self._parser,  # noqa: ARG005
             driver_info=None,
             socket_timeout=None,  # our own deadlines cover whole exchanges
             socket_connect_timeout=None,
@@ -94,45 +95,43 @@ class NodeConnection:
         """Close at once; never raises."""
         await self._redis.disconnect(nowait=True)
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
+    async def exchange(
+        self, commands: Sequence[Command], timeout_s: float | None = None
+    ) -> list[Reply | CommandRefused]:
         """Send commands together, and read as many answers; refusals are among them.
+
+        ``timeout_s`` is the deadline of commands that may take longer than most.
 
         Raises:
             NodeUnreachable: not all answers came before the deadline.
             NodeLoading, AuthenticationFailed: the node answers nothing else now.
 
         """
-        timeout_s = self._settings.answer_timeout_s
-        answers: list[Reply | CommandRefused] = []
+        timeout_s = timeout_s or self._settings.answer_timeout_s
+        answers: list[Any] = []
         async with self._turn:
             if not self.alive:
                 raise NodeUnreachable(f"The connection to {self} is closed.")
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self._redis.send_packed_command(
-                        self._redis.pack_commands(commands), check_health=False
-                    )
-                    for command in commands:
-                        answers.append(await self._answer(command))  # noqa: PERF401 - in order
+                    await self._redis.send_packed_command(packed(commands), check_health=False)
+                    await self._parser.read(answers, len(commands))
             except BaseException as error:
                 await self.close()
+                unanswered = commands[min(len(answers), len(commands) - 1)]
                 raise self._translated(
-                    error, f"No answer to {commands[len(answers)][0]} within {timeout_s:g} s"
+                    error, f"No answer to {_words(unanswered)} within {timeout_s:g} s"
                 ) from error
-        return answers
+        return [
+            self._given(command, answer) for command, answer in zip(commands, answers, strict=True)
+        ]
 
-    async def _answer(self, command: Command) -> Reply | CommandRefused:
-        try:
-            reply: Reply = await self._redis.read_response()
-        except redis.exceptions.ResponseError as error:
-            return _refused(str(self), command, error)
-        if isinstance(reply, list):  # errors inside of EXEC's answer
-            return [
-                _refused(str(self), command, each)
-                if isinstance(each, redis.exceptions.ResponseError)
-                else each
-                for each in reply
-            ]
+    def _given(self, command: Command, answer: Any) -> Reply | CommandRefused:  # noqa: ANN401
+        if isinstance(answer, redis.exceptions.ResponseError):
+            return _refused(str(self), command, answer)
+        if command[0] == "EXEC" and isinstance(answer, list):
+            return [self._given(command, each) for each in answer]
+        reply: Reply = answer
         return reply
 
     async def pipeline(self, *commands: Command) -> list[Reply]:
@@ -148,7 +147,7 @@ class NodeConnection:
                 raise reply
         return replies  # type: ignore[return-value]  # no refusal is among them any more
 
-    async def call(self, *command: str | int) -> Reply:
+    async def call(self, *command: str | int | bytes) -> Reply:
         """Send one command; raises like ``pipeline``."""
         return (await self.pipeline(command))[0]
 
@@ -191,9 +190,14 @@ class NodeConnection:
 
 
 def _refused(node: str, command: Command, error: redis.exceptions.ResponseError) -> CommandRefused:
-    words = " ".join(str(word) for word in command[:2])
     denied = isinstance(error, redis.exceptions.NoPermissionError)
-    return CommandRefused(f"{node} refused {words}: {error}", str(error), no_permission=denied)
+    said = f"{node} refused {_words(command)}: {error}"
+    return CommandRefused(said, str(error), no_permission=denied)
+
+
+def _words(command: Command) -> str:
+    """What tells a command, without what it is about: never a key or a password."""
+    return " ".join(str(word) for word in command[:2])
 
 
 Connect: TypeAlias = Callable[
@@ -221,7 +225,9 @@ class Connections:
         self.settings = settings
         self._connect = connect
         self._tls = settings.tls_context()
-        self._open: dict[str, asyncio.Future[NodeConnection]] = {}
+        self._raw_settings = replace(settings, raw=True)
+        self._open: dict[tuple[str, str], asyncio.Future[NodeConnection]] = {}
+        """By address, and what distinguishes several to one."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -242,14 +248,32 @@ class Connections:
 
     async def at(self, address: str) -> NodeConnection:
         """Return a live connection to an address; raises what ``NodeConnection.open`` raises."""
-        opening = self._open.get(address)
+        return await self._live((address, ""), self.settings)
+
+    async def _live(self, key: tuple[str, str], settings: ConnectionSettings) -> NodeConnection:
+        opening = self._open.get(key)
         if opening is None or (
             opening.done()
             and (opening.cancelled() or opening.exception() or not opening.result().alive)
         ):
-            opening = asyncio.ensure_future(self._connect(address, self.settings, self._tls))
-            self._open[address] = opening
+            opening = asyncio.ensure_future(self._connect(key[0], settings, self._tls))
+            self._open[key] = opening
         return await asyncio.shield(opening)  # another caller may wait for the same one
+
+    async def bulk(self, node: NodeRef) -> NodeConnection:
+        """Return a connection of its own to a node, for what takes long; it gives texts as bytes.
+
+        Raises as ``to`` does.
+        """
+        await self.to(node)
+        connection = await self._live((node.address, "raw"), self._raw_settings)
+        if connection.identity is None:
+            seen = await connection.call("CLUSTER", "MYID")
+            seen = seen.decode() if isinstance(seen, bytes) else seen
+            if seen != node.id:
+                raise PreconditionFailed(f"Expected node {node.id} at {node}, and found {seen!r}.")
+            connection.identity = Identity(node.id, node.task_id)
+        return connection
 
     async def to(self, node: NodeRef) -> NodeConnection:
         """Return a live connection to exactly the node that was observed.

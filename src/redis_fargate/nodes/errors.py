@@ -37,6 +37,10 @@ class StepFailed(TemporaryError):
     """A step was taken, and its effect was not seen before the deadline."""
 
 
+class StillMoving(TemporaryError):
+    """Slots are on their way, and their time in this wave is over; the next look goes on."""
+
+
 class AuthenticationFailed(PermanentError):
     """The node refuses our credentials, or does not ask for the password that it should have."""
 

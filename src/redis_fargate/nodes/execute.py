@@ -10,26 +10,36 @@ from contextlib import asynccontextmanager
 from typing import assert_never
 
 from redis_fargate.nodes import sparing
+from redis_fargate.nodes.adopting import adopt_slots
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
 from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
+from redis_fargate.nodes.moving import close_slots, move_slots
 from redis_fargate.nodes.polling import together
-from redis_fargate.nodes.replicating import replicate
+from redis_fargate.nodes.replicating import allow_failover, replicate
+from redis_fargate.nodes.resetting import drop_leftovers, reset
 from redis_fargate.nodes.waiting import await_agreement, await_healthy
 from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.steps import (
     AddSlots,
+    AdoptSlots,
+    AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
     ChangeSettings,
+    CloseSlots,
+    DropLeftovers,
     Failover,
     Forget,
     Meet,
+    MoveSlots,
     NodeRef,
     NodeStep,
     Replicate,
+    Reset,
     SetConfigEpoch,
+    SingleStep,
     Step,
     Unprotect,
 )
@@ -43,7 +53,7 @@ RESTORE_S = 10.0
 
 
 async def execute(
-    wave: Sequence[NodeStep], connections: Connections, *, patience_s: float = PATIENCE_S
+    wave: Sequence[NodeStep], connections: Connections, time_left_s: float = PATIENCE_S
 ) -> None:
     """Take the steps of a wave (see ``Plan.waves``), all at once and to their ends.
 
@@ -52,14 +62,23 @@ async def execute(
     Raises:
         PreconditionFailed: a node is not as the plan saw it; that step changed nothing.
         StepFailed: a step was taken without effect.
+        StillMoving: slots are on their way, and will be for longer than a wave may take.
         NodeUnreachable, NodeLoading, CommandRefused: a node did not do what it was told.
         AuthenticationFailed, NotInClusterMode: a person has to look.
 
     """
-    await together(_take(step, connections, patience_s) for step in wave)
+    moves = [step for step in wave if isinstance(step, MoveSlots)]
+    if moves:
+        await move_slots(moves, connections, time_left_s)
+    patience_s = min(PATIENCE_S, time_left_s)
+    await together(
+        _take(step, connections, patience_s) for step in wave if not isinstance(step, MoveSlots)
+    )
 
 
-async def _take(step: NodeStep, connections: Connections, patience_s: float) -> None:
+async def _take(  # noqa: C901, PLR0912 - one case a kind of step
+    step: SingleStep, connections: Connections, patience_s: float
+) -> None:
     match step:
         case ChangeSettings():
             await change_settings(step, connections)
@@ -67,6 +86,8 @@ async def _take(step: NodeStep, connections: Connections, patience_s: float) -> 
             await set_config_epoch(step, connections)
         case AddSlots():
             await add_slots(step, connections)
+        case AdoptSlots():
+            await adopt_slots(step, connections)
         case Meet():
             await meet(step, connections, patience_s)
         case AwaitAgreement():
@@ -75,6 +96,14 @@ async def _take(step: NodeStep, connections: Connections, patience_s: float) -> 
             await replicate(step, connections, patience_s)
         case Failover():
             await fail_over(step, connections, patience_s)
+        case AllowFailover():
+            await allow_failover(step, connections)
+        case Reset():
+            await reset(step, connections)
+        case DropLeftovers():
+            await drop_leftovers(step, connections)
+        case CloseSlots():
+            await close_slots(step, connections)
         case AwaitHealthy():
             await await_healthy(step, connections, patience_s)
         case Forget():

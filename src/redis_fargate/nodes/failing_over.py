@@ -1,6 +1,7 @@
 """Failovers. While a master lives, any but a planned one loses writes that it has acknowledged."""
 
 from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.copies import checked
 from redis_fargate.nodes.errors import (
     CommandRefused,
     NodeLoading,
@@ -12,6 +13,7 @@ from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
 from redis_fargate.nodes.polling import attempts, together
+from redis_fargate.topology.slots import SlotRanges
 from redis_fargate.topology.steps import Failover, FailoverMode, NodeRef
 from redis_fargate.topology.view import Replication, Role
 
@@ -33,7 +35,7 @@ async def fail_over(step: Failover, connections: Connections, patience_s: float)
     """
     connection = await connections.to(step.node)
     table = await node_table(connection)
-    if table.myself.role is Role.MASTER and table.myself.slots:
+    if table.myself.role is Role.MASTER:
         return
     if table.myself.master_id != step.master_id:
         raise PreconditionFailed(
@@ -44,16 +46,14 @@ async def fail_over(step: Failover, connections: Connections, patience_s: float)
         await _check_link(step, connections)
     else:
         await _check_gone(step, table, connections)
-        await _check_most_advanced(step, connections)
+        await _check_most_advanced(step, table, connections)
     await _await_voters(step, connections, patience_s)
     how = () if step.mode is FailoverMode.PLANNED else (step.mode.value.upper(),)
     await connection.call("CLUSTER", "FAILOVER", *how)
     async for _ in attempts(min(patience_s, _FAILOVER_S)):
         myself = (await node_table(connection)).myself
-        if (
-            myself.role is Role.MASTER
-            and myself.slots
-            and (step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections))
+        if myself.role is Role.MASTER and (
+            step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections)
         ):
             return
     raise StepFailed(
@@ -117,8 +117,12 @@ async def _check_gone(step: Failover, table: NodeTable, connections: Connections
         await check_silent(step.master_id, entry.address, connections, _SILENCE_S)
 
 
-async def _check_most_advanced(step: Failover, connections: Connections) -> None:
-    own, *others = await together(_offset(node, connections) for node in (step.node, *step.rivals))
+async def _check_most_advanced(step: Failover, table: NodeTable, connections: Connections) -> None:
+    master = table.peer(step.master_id)
+    slots = master.slots if master else ()
+    own, *others = await together(
+        _offset(node, slots, connections) for node in (step.node, *step.rivals)
+    )
     if not own:
         raise PreconditionFailed(
             f"Expected {step.node} to have a copy of its master's data; it never had a whole one. "
@@ -131,9 +135,12 @@ async def _check_most_advanced(step: Failover, connections: Connections) -> None
         )
 
 
-async def _offset(node: NodeRef, connections: Connections) -> int:
+async def _offset(node: NodeRef, slots: SlotRanges, connections: Connections) -> int:
     """How far a replica has come; 0 for one that has been lost meanwhile, or serves another."""
     try:
-        return (await _replication(node, connections)).offset
+        replication = await _replication(node, connections)
+        if slots:
+            replication = await checked(replication, await connections.to(node), slots)
     except (NodeUnreachable, CommandRefused):
         return 0
+    return replication.offset

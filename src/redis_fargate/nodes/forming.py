@@ -169,4 +169,4 @@ async def _same_node(peer: NodeRef, connections: Connections) -> None:
     connection = await connections.to(peer)
     seen = await connection.call("CLUSTER", "MYID")
     if seen != peer.id:
-        raise PreconditionFailed(f"Expected node {peer.id} at {peer}, and found {seen}.")
+        raise PreconditionFailed(f"Expected node {peer.id} at {peer}, and found {seen!r}.")

@@ -1,9 +1,11 @@
 """Ask all nodes, at once, how they are."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 
-from redis_fargate.nodes.connection import Connections, Identity, NodeConnection, Reply
+from redis_fargate.nodes.connection import Connections, Identity, Reply
+from redis_fargate.nodes.copies import checked
 from redis_fargate.nodes.errors import (
     AuthenticationFailed,
     CommandRefused,
@@ -18,7 +20,8 @@ from redis_fargate.nodes.parse import (
     parse_replication,
     parse_version,
 )
-from redis_fargate.topology.view import FORMING_SETTINGS, Member, Node, Task, Trouble
+from redis_fargate.topology.slots import SlotRanges, numbers
+from redis_fargate.topology.view import FORMING_SETTINGS, Member, Node, Role, Task, Trouble
 
 _QUESTIONS = (
     ("CLUSTER", "NODES"),
@@ -35,22 +38,64 @@ _TROUBLES = {
 }
 
 
-async def observe(tasks: Iterable[Task], connections: Connections) -> tuple[Member, ...]:
+async def observe(
+    tasks: Iterable[Task], connections: Connections, moving: SlotRanges = ()
+) -> tuple[Member, ...]:
     """Join each task with the node inside it, in order of task id.
 
-    Takes no longer than the deadlines of one connection and one answer. Never raises
+    ``moving`` are slots that may be in flight: where keys of them are is looked for, too, as it is
+    for those that a node calls in flight.
+
+    Takes no longer than the deadlines of one connection and two answers. Never raises
     because of a node: what keeps one from being observed is its member's ``trouble``.
     """
     ordered = sorted(tasks, key=lambda task: task.id)
-    return tuple(await asyncio.gather(*(_member(task, connections) for task in ordered)))
+    members = await asyncio.gather(*(_member(task, connections) for task in ordered))
+    nodes = [member.node for member in members if member.node is not None]
+    asked = set(numbers(moving)).union(
+        each.slot for node in nodes if node.role is Role.MASTER for each in node.open_slots
+    )
+    seen = {node.id for node in nodes}
+
+    async def closer(member: Member) -> Member:
+        node = member.node
+        if node is not None and node.role is Role.MASTER and asked:
+            return await _answered(member.task, _with_strays(node, asked, connections))
+        if node is not None and node.role is Role.REPLICA and node.master_id not in seen:
+            return await _answered(member.task, _with_checked_copy(node, connections))
+        return member
+
+    return tuple(await asyncio.gather(*map(closer, members)))
+
+
+async def _with_strays(node: Node, asked: set[int], connections: Connections) -> Node:
+    """Look for keys in slots that are another master's."""
+    foreign = sorted(asked.difference(numbers(node.slots)))
+    connection = await connections.at(node.address)
+    counts = await connection.pipeline(*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in foreign))
+    strays = {slot: int(str(keys)) for slot, keys in zip(foreign, counts, strict=True) if keys}
+    return replace(node, strays=strays)
+
+
+async def _with_checked_copy(node: Node, connections: Connections) -> Node:
+    """See whether a replica whose master was not observed has that one's data."""
+    slots = next((peer.slots for peer in node.peers if peer.id == node.master_id), ())
+    if not slots:
+        return node
+    connection = await connections.at(node.address)
+    return replace(node, replication=await checked(node.replication, connection, slots))
 
 
 async def _member(task: Task, connections: Connections) -> Member:
     if task.address is None:
         return _in_trouble(task, Trouble.UNREACHABLE, f"Task {task.id} has no address yet.")
+    return await _answered(task, _node(task.address, connections))
+
+
+async def _answered(task: Task, asking: Awaitable[Node]) -> Member:
+    """Make a member of what its node answers, or of what keeps it from answering."""
     try:
-        connection = await connections.at(task.address)
-        node = await _node(task.address, connection)
+        node = await asking
     except tuple(_TROUBLES) as error:
         return _in_trouble(task, _TROUBLES[type(error)], str(error))
     except CommandRefused as refusal:
@@ -59,14 +104,15 @@ async def _member(task: Task, connections: Connections) -> Member:
         return _in_trouble(
             task,
             Trouble.UNREACHABLE,
-            f"{connection} answers what no known version of Redis or Valkey does: {error}",
+            f"The node at {task.address} answers what no known version of Redis or Valkey does: "
+            f"{error}",
         )
     if node.hostname and node.hostname != task.id:
         return _in_trouble(
             task,
             Trouble.WRONG_TASK,
-            f"The node at {connection} says that it belongs to task {node.hostname}, and ECS that "
-            f"the address is task {task.id}'s.",
+            f"The node at {task.address} says that it belongs to task {node.hostname}, and ECS "
+            f"that the address is task {task.id}'s.",
         )
     return Member(task, node)
 
@@ -86,7 +132,8 @@ def _refused(task: Task, refusal: CommandRefused) -> Member:
     return _in_trouble(task, Trouble.UNREACHABLE, f"{refusal}.")
 
 
-async def _node(address: str, connection: NodeConnection) -> Node:
+async def _node(address: str, connections: Connections) -> Node:
+    connection = await connections.at(address)
     replies = await connection.exchange(_QUESTIONS)
     described, *values = replies[:3], *replies[3:]
     for reply in described:
@@ -118,6 +165,8 @@ async def _node(address: str, connection: NodeConnection) -> Node:
         used_memory_bytes=int(info["used_memory"]),
         max_memory_bytes=int(info["maxmemory"]),
         settings=dict(pair for value in values if (pair := _setting(value))),
+        barred="nofailover" in myself.flags,
+        evicts=info.get("maxmemory_policy", "noeviction") != "noeviction",
     )
 
 

@@ -8,12 +8,37 @@ from redis_fargate.nodes.errors import (
     StepFailed,
 )
 from redis_fargate.nodes.forming import node_table
-from redis_fargate.nodes.parse import NodeTable, count_keys, parse_info, parse_nodes
+from redis_fargate.nodes.parse import (
+    NodeTable,
+    count_keys,
+    parse_info,
+    parse_nodes,
+    parse_replication,
+)
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.nodes.waiting import repair_link
 from redis_fargate.topology.slots import described
-from redis_fargate.topology.steps import Replicate
+from redis_fargate.topology.steps import AllowFailover, Replicate
 from redis_fargate.topology.view import Role
+
+_NO_FAILOVER = "cluster-replica-no-failover"
+
+
+async def allow_failover(step: AllowFailover, connections: Connections) -> None:
+    """CONFIG SET cluster-replica-no-failover no, on a replica that has its master's data.
+
+    Raises:
+        PreconditionFailed: it has not.
+
+    """
+    connection = await connections.to(step.node)
+    replication = parse_replication(parse_info(str(await connection.call("INFO", "replication"))))
+    if replication.link_up is False:
+        raise PreconditionFailed(
+            f"Expected {step.node} to have its master's data before Redis may elect it; it has no "
+            "link to its master. Nothing was changed."
+        )
+    await connection.call("CONFIG", "SET", _NO_FAILOVER, "no")
 
 
 async def replicate(step: Replicate, connections: Connections, patience_s: float) -> None:
@@ -23,8 +48,8 @@ async def replicate(step: Replicate, connections: Connections, patience_s: float
     master's present address.
 
     Raises:
-        PreconditionFailed: the node has keys or slots; or it leaves a master that does not
-            answer, whose data it may hold alone; or the new master is none.
+        PreconditionFailed: the node has keys or slots; or it has keys of a master that does not
+            answer, and may hold them alone; or the new master is none.
         StepFailed: the node did not take the master, or does not know it.
 
     """
@@ -35,8 +60,11 @@ async def replicate(step: Replicate, connections: Connections, patience_s: float
         return
     if table.myself.role is Role.MASTER:
         _check_empty(step, table, keys)
-    else:
+    elif keys:
         await _check_old_master(step, table, connections)
+        # Until it is synchronised it has another shard's data, and its offset, with which Redis
+        # would elect it. AllowFailover ends that.
+        await connection.call("CONFIG", "SET", _NO_FAILOVER, "yes")
     await _check_new_master(step, connections)
     await _send(step, connection, patience_s)
 

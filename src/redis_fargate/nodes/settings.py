@@ -25,6 +25,8 @@ class ConnectionSettings:
     """TCP and TLS handshakes and AUTH together."""
     answer_timeout_s: float = 5.0
     """From sending a command, or a pipeline of them, to its last answer."""
+    raw: bool = False
+    """Whether texts in answers are bytes, as keys have to be, and not decoded."""
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Make the context for all connections; None without TLS.

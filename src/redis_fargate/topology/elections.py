@@ -43,7 +43,7 @@ def pending(fleet: Fleet) -> tuple[Election, ...]:
         return ()
     elections = []
     for master_id, slots, stays in owners:
-        heirs = [live for live in fleet.running if live.node.master_id == master_id]
+        heirs = [live for live in fleet.replicas(master_id) if not live.node.barred]
         if heirs and not stays:
             heir = max(heirs, key=lambda live: (live.node.replication.offset, live.task.id))
             elections.append(Election(master_id, slots, heir))

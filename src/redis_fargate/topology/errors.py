@@ -2,7 +2,7 @@
 
 RedisFargateError
 ├── TemporaryError            try again: the next run may well succeed
-│   ├── nodes.errors          NodeUnreachable, StepFailed, PreconditionFailed
+│   ├── nodes.errors          NodeUnreachable, StepFailed, StillMoving …
 │   ├── aws.errors            AwsUnavailable, LeaseLost, MarkerChanged
 │   └── controller.handler    RunFailed
 └── PermanentError            trying again changes nothing until somebody does something

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, normalized
+from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, normalized, subtract
 from redis_fargate.topology.steps import NodeRef
 from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
 
@@ -80,6 +80,68 @@ class Fleet:
             for live in self.lives
         }
 
+    @cached_property
+    def masters(self) -> tuple[Live, ...]:
+        """The observed nodes that own slots, by their own word.
+
+        Not those that have been replaced and do not know it yet: newer claims have all their slots.
+        """
+        claims = [(live.node.config_epoch, live.node.slots) for live in self.lives]
+        return tuple(
+            live
+            for live in self.lives
+            if subtract(
+                live.node.slots,
+                (p for epoch, slots in claims if epoch > live.node.config_epoch for p in slots),
+            )
+        )
+
+    @cached_property
+    def served(self) -> SlotRanges:
+        """What they own."""
+        return normalized(piece for live in self.masters for piece in live.node.slots)
+
+    def is_current(self, live: Live) -> bool:
+        """Whether a task runs what the service is to run."""
+        return self.view.revision in (None, live.task.revision)
+
+    def followers(self, master: Live) -> tuple[Live, ...]:
+        """Its replicas in running tasks."""
+        return self.replicas(master.node.id)
+
+    def replicas(self, master_id: str) -> tuple[Live, ...]:
+        """The observed replicas, in running tasks, of a master that may be gone."""
+        return self._replicas.get(master_id, ())
+
+    @cached_property
+    def _replicas(self) -> Mapping[str, tuple[Live, ...]]:
+        result: dict[str, tuple[Live, ...]] = {}
+        for live in self.running:
+            if live.node.master_id is not None:
+                result[live.node.master_id] = (*result.get(live.node.master_id, ()), live)
+        return result
+
+    def is_free(self, live: Live) -> bool:
+        """Whether a node serves no shard, and nothing would be lost by giving it another role."""
+        node = live.node
+        if node.role is Role.MASTER:
+            return node.empty
+        master = self.by_id.get(node.master_id or "")
+        if master is not None and master.node.role is Role.REPLICA:
+            return True  # a copy of a copy
+        if master is not None:
+            return not master.node.slots and not node.keys
+        # Replicas of a master that is gone and still owns slots elect its successor. One that is
+        # gone and owned none may have been given keys, if slots were in flight.
+        return not (node.keys and self.in_flight) and not any(
+            entry.id == node.master_id and entry.slots for entry in self.entries
+        )
+
+    @cached_property
+    def in_flight(self) -> bool:
+        """Whether any slot may be in flight."""
+        return bool(self.view.moving) or any(live.node.open_slots for live in self.lives)
+
     @property
     def forming(self) -> bool:
         """Whether a forming was begun and not finished."""
@@ -116,7 +178,10 @@ class Fleet:
 
     @cached_property
     def components(self) -> tuple[tuple[Live, ...], ...]:
-        """The observed nodes in groups without any tie between them; most slots first."""
+        """The observed nodes in groups without any tie between them; most slots first.
+
+        Where there are none: those who know most others, who may have some.
+        """
         root = {node_id: node_id for node_id in self.by_id}
 
         def find(node_id: str) -> str:
@@ -135,7 +200,11 @@ class Fleet:
         return tuple(
             sorted(
                 map(tuple, groups.values()),
-                key=lambda group: (-slot_count(group), -len(group), group[0].task.id),
+                key=lambda group: (
+                    -slot_count(group),
+                    -max(len(live.node.peers) for live in group),
+                    group[0].task.id,
+                ),
             )
         )
 

@@ -12,21 +12,14 @@ While the marker says FORMING, a slot without an owner never held anybody's data
 still be had: its master's task is gone, and no replica of that master is left.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from redis_fargate.topology import gossip
+from redis_fargate.topology import gossip, rescuing
 from redis_fargate.topology.fleet import Entry, Fleet, Live
 from redis_fargate.topology.placement import Placement, flaws, place
-from redis_fargate.topology.slots import (
-    ALL_SLOTS,
-    SlotRange,
-    SlotRanges,
-    count,
-    described,
-    normalized,
-    subtract,
-)
+from redis_fargate.topology.shares import shared_out
+from redis_fargate.topology.slots import ALL_SLOTS, described, subtract
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AddSlots,
@@ -39,6 +32,7 @@ from redis_fargate.topology.steps import (
     Meet,
     Phase,
     Replicate,
+    Reset,
     SetConfigEpoch,
     Step,
 )
@@ -58,12 +52,15 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:
         return (
             FinishForming(why="A whole and healthy cluster is there already: it is taken over."),
         )
+    if any(live.node.keys for live, _ in _orphans(fleet)):
+        return rescuing.steps(fleet)
     return _leave_the_dead(fleet) or _forget_the_dead(fleet) or _form(fleet, spec)
 
 
 def _missing_tasks(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
     running = len(fleet.running)
-    able = sum(1 for live in fleet.running if _can_be_master(live))
+    orphans = {live.node.id for live, _ in _orphans(fleet)}
+    able = sum(_can_be_master(live) or live.node.id in orphans for live in fleet.running)
     if running < spec.master_count:
         yield (
             f"{running} of {spec.task_count} tasks run, and {spec.master_count} masters need a "
@@ -93,30 +90,22 @@ def _unfinished_losses(fleet: Fleet) -> Iterator[str]:
     for entry in fleet.entries:
         if entry.listed and entry.slots:
             yield f"{entry} is stopping and owned slots: forming goes on when ECS has stopped it."
-    for live, entry in _orphans(fleet):
-        if live.node.keys:
-            yield (
-                f"{live} has the data of {entry}, whose task is gone: forming goes on when it has "
-                "been elected master."
-            )
+    if not rescuing.steps(fleet):
+        for live, entry in _orphans(fleet):
+            if live.node.keys:
+                yield (
+                    f"{live} has the data of {entry}, whose task is gone: forming goes on when it "
+                    "has been elected master."
+                )
 
 
-def _leave_the_dead(fleet: Fleet) -> tuple[Step, ...]:
-    """Replicas that never got anything from a master that is gone find another one."""
-    result: list[Step] = []
-    for live, entry in _orphans(fleet):
-        if not live.task.running:
-            continue
-        masters = [
-            other
-            for other in fleet.running
-            if other.node.role is Role.MASTER and fleet.knows(live, other)
-        ]
-        if masters:
-            target = min(masters, key=lambda other: (not other.node.slots, other.task.id))
-            why = f"{entry} is gone, and cannot be forgotten while a replica follows it."
-            result.append(Replicate(live.ref, target.ref, why, Phase.FORM))
-    return tuple(result)
+def _leave_the_dead(fleet: Fleet) -> tuple[Reset, ...]:
+    """Replicas that never got anything from a master that is gone can be anything again."""
+    return tuple(
+        Reset(live.ref, None, f"{entry} is gone, and it had no data yet.", Phase.FORM)
+        for live, entry in _orphans(fleet)
+        if live.task.running
+    )
 
 
 def _forget_the_dead(fleet: Fleet) -> tuple[Step, ...]:
@@ -228,45 +217,10 @@ def _epochs(fleet: Fleet, cast: _Cast) -> tuple[SetConfigEpoch, ...]:
 def _share(cast: _Cast) -> tuple[AddSlots, ...]:
     """The slots that nobody serves, to the masters that have the fewest."""
     taken = [piece for live in cast.masters for piece in live.node.slots]
-    unowned = subtract(ALL_SLOTS, taken)
-    result = []
-    for live, quota in zip(cast.masters, _quotas(cast.masters, count(unowned)), strict=True):
-        if quota:
-            share, unowned = _split(unowned, quota)
-            why = f"Nobody serves the slots {described(share)}."
-            result.append(AddSlots(live.ref, share, why))
-    return tuple(result)
-
-
-def _quotas(masters: Sequence[Live], supply: int) -> list[int]:
-    """How many slots each gets for all to have as many, as far as those held allow."""
-    held = [count(live.node.slots) for live in masters]
-
-    def given(level: int) -> list[int]:
-        return [max(0, level - slots) for slots in held]
-
-    # The highest common level that the supply suffices for, by bisection.
-    low, high = 0, max(held, default=0) + supply + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if sum(given(middle)) <= supply else (low, middle)
-    quotas = given(low)
-    rest = supply - sum(quotas)
-    for index, slots in enumerate(held):
-        if rest and slots <= low:
-            quotas[index] += 1
-            rest -= 1
-    return quotas
-
-
-def _split(ranges: SlotRanges, wanted: int) -> tuple[SlotRanges, SlotRanges]:
-    """The first ``wanted`` slots, and the rest."""
-    head: list[SlotRange] = []
-    for piece in ranges:
-        if wanted:
-            head.append(SlotRange(piece.first, min(piece.last, piece.first + wanted - 1)))
-            wanted -= len(head[-1])
-    return normalized(head), subtract(ranges, head)
+    return tuple(
+        AddSlots(live.ref, share, f"Nobody serves the slots {described(share)}.")
+        for live, share in shared_out(subtract(ALL_SLOTS, taken), cast.masters)
+    )
 
 
 def _meetings(fleet: Fleet) -> tuple[Meet, ...]:
@@ -340,7 +294,9 @@ def _begin(fleet: Fleet, record: Mapping[str, Mapping[str, str]]) -> tuple[Begin
         return ()
     return (
         BeginForming(
-            record, "What forming changes is written down first, for whoever has to finish it."
+            record,
+            "What forming changes is written down first, for whoever has to finish it.",
+            again=fleet.view.marker is Marker.FORMED,
         ),
     )
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from redis_fargate.topology.fleet import Fleet
-from redis_fargate.topology.slots import ALL_SLOTS, SLOT_COUNT, SlotRanges, described, subtract
+from redis_fargate.topology.slots import (
+    ALL_SLOTS,
+    SLOT_COUNT,
+    SlotRanges,
+    count,
+    described,
+    subtract,
+)
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.view import Marker, Member, Role, View
 
@@ -39,6 +46,8 @@ class Assessment:
     """In order of their first slot."""
     others: tuple[Member, ...]
     """Tasks that are in no shard: blank, unreachable, or strangers."""
+    unserved_slots: int = 0
+    """How many slots of a formed cluster no master that answers serves."""
 
 
 def assess(view: View, spec: Spec) -> Assessment:
@@ -53,7 +62,9 @@ def assess(view: View, spec: Spec) -> Assessment:
     }
     others = tuple(member for member in view.members if member.task.id not in placed)
     health, verdict = _judged(fleet, spec, shards, others)
-    return Assessment(health, verdict, shards, others)
+    formed = health is not Health.FORMING
+    unserved = count(subtract(ALL_SLOTS, fleet.served)) if formed else 0
+    return Assessment(health, verdict, shards, others, unserved)
 
 
 def _shards(fleet: Fleet) -> tuple[Shard, ...]:

@@ -4,14 +4,17 @@ A shard that is about to elect a new master loses a replica by that, and its new
 be followed yet. So the newcomers that are due to it then are met, and kept for it until then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from redis_fargate.topology import elections, gossip
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.forming import direct_meetings
+from redis_fargate.topology.masters import Masters, masters
 from redis_fargate.topology.placement import place
 from redis_fargate.topology.slots import described, normalized
+from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
+    AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
     Meet,
@@ -19,34 +22,40 @@ from redis_fargate.topology.steps import (
     Replicate,
     Step,
 )
-from redis_fargate.topology.view import Role
 
 
-def steps(fleet: Fleet) -> tuple[Step, ...]:
+def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     """What brings every running node into the cluster, and every free one behind a master."""
     residents, newcomers = _sides(fleet)
-    masters = [live for live in residents if live.node.slots]
-    if not masters:
+    cast = masters(fleet, spec, policy)
+    if not cast.final and not cast.leaving:
         return ()
     meetings = _meetings(fleet, residents, newcomers)
-    replications = _replications(fleet, residents, newcomers, masters)
+    replications = _replications(fleet, cast, spec, residents, newcomers)
     together = tuple(live.ref for live in (*residents, *newcomers) if live.task.running)
-    awaited = tuple(step.node for step in replications)
-    result: list[Step] = [*meetings]
+    # A master that is to get slots serves none before it says ok itself.
+    unready = tuple(live.ref for live in cast.coming if not live.node.cluster_ok)
+    awaited = (*(step.node for step in replications), *unready)
+    allowed = tuple(
+        AllowFailover(live.ref, "It has its master's data now.")
+        for live in residents
+        if live.task.running and live.node.barred and live.node.replication.link_up is not False
+    )
+    result: list[Step] = [*allowed, *meetings]
     if meetings:
         result.append(
             AwaitAgreement(together, "A replica has to know its master, and its slots.", Phase.JOIN)
         )
     result.extend(replications)
     if awaited and _whole(fleet, residents):
-        result.append(AwaitHealthy(awaited, "A replica counts when it has its data.", Phase.JOIN))
+        result.append(AwaitHealthy(awaited, "They count when they are well.", Phase.JOIN))
     return tuple(result)
 
 
 def waiting(fleet: Fleet) -> tuple[str, ...]:
     """Why the nodes that are still free, where there are no steps to take, are kept so."""
     residents, _ = _sides(fleet)
-    free = [live.task.id for live in residents if _free(fleet, live)]
+    free = [live.task.id for live in residents if live.task.running and fleet.is_free(live)]
     slots = [piece for election in elections.pending(fleet) for piece in election.slots]
     if not free or not slots:
         return ()
@@ -87,21 +96,29 @@ def _meetings(
 
 def _replications(
     fleet: Fleet,
+    cast: Masters,
+    spec: Spec,
     residents: Sequence[Live],
     newcomers: Sequence[Live],
-    masters: Sequence[Live],
 ) -> tuple[Replicate, ...]:
     heirs = {election.master_id: election.heir for election in elections.pending(fleet)}
-    leaders = {live.node.id: live for live in masters} | heirs
+    leaders = {live.node.id: live for live in cast.final} | heirs
     elected = {heir.node.id for heir in heirs.values()}
-    free = [live for live in (*residents, *newcomers) if _free(fleet, live)]
     attached = {
         live.task.id: leaders[live.node.master_id].task.id
         for live in residents
         if live.task.running and live.node.master_id in leaders and live.node.id not in elected
     }
-    members = {live.task.id: live for live in (*leaders.values(), *free)}
-    members.update((live.task.id, live) for live in residents if live.task.id in attached)
+    if not leaders:
+        return ()
+    placed = {live.task.id for live in leaders.values()} | attached.keys()
+    free = [
+        live
+        for live in (*residents, *newcomers)
+        if live.task.id not in placed and live.task.running and fleet.is_free(live)
+    ]
+    members = {live.task.id: live for live in (*residents, *newcomers) if live.task.id in placed}
+    members.update((live.task.id, live) for live in _needed(fleet, spec, members.values(), free))
     placement = place(
         {task_id: live.task.zone for task_id, live in members.items()},
         len(leaders),
@@ -123,17 +140,22 @@ def _replications(
     )
 
 
-def _free(fleet: Fleet, live: Live) -> bool:
-    """Whether a node serves no shard, and holds nothing that a new role would cost."""
-    if not live.task.running or live.node.slots or live.node.keys or live.node.open_slots:
-        return False
-    if live.node.role is Role.MASTER:
-        return True
-    # Not with a master that is gone and still owns slots: that one's replicas elect a successor.
-    master = fleet.by_id.get(live.node.master_id or "")
-    if master is not None:
-        return not master.node.slots
-    return not any(entry.id == live.node.master_id and entry.slots for entry in fleet.entries)
+def _needed(
+    fleet: Fleet, spec: Spec, members: Collection[Live], free: Collection[Live]
+) -> Collection[Live]:
+    """Those who are still wanted: not the masters that have given all their slots away.
+
+    Tasks that stop, or run an old task definition, count for nothing: others are to take their
+    places.
+    """
+    staying = sum(live.task.running and fleet.is_current(live) for live in members)
+    wanted = max(0, spec.task_count - staying)
+    # What has data is taken in at any rate: as nobody's replica it could never be spared.
+    by_use = sorted(
+        free,
+        key=lambda live: (not live.node.keys, not fleet.is_current(live), live.task.id),
+    )
+    return by_use[: max(wanted, sum(live.node.keys > 0 for live in free))]
 
 
 def _stale_link(replica: Live, master: Live) -> bool:

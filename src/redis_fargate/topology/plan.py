@@ -1,10 +1,11 @@
 """``plan``: from what is to what should be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
 from redis_fargate.topology import (
+    covering,
     elections,
     forgetting,
     forming,
@@ -12,12 +13,13 @@ from redis_fargate.topology import (
     protecting,
     refusing,
     rescuing,
+    settling,
     shaping,
 )
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.shortfalls import shortfalls
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import Step
+from redis_fargate.topology.steps import Phase, Step
 from redis_fargate.topology.view import Marker, View
 
 
@@ -44,17 +46,18 @@ class Plan:
             yield tuple(wave)
 
 
-def plan(view: View, spec: Spec, policy: Policy) -> Plan:
+def plan(view: View, spec: Spec, policy: Policy, without: Collection[Phase] = ()) -> Plan:
     """Decide what to do next; see the contract of ``Plan``.
+
+    Phases in ``without`` are left out: what failed must not keep others from what they can do.
 
     The phases, in the order in which they are considered; the first that has something to
     do is the plan, since the next one should see what came of it:
 
     REFUSE what is not safe to judge, FORM a new cluster, RESCUE shards whose master is
-    gone, (COVER slots that nobody holds, SETTLE interrupted migrations,) JOIN tasks that
-    came later, FORGET nodes whose task is gone, SHAPE: masters and replicas to where they are
-    wanted (slots are not moved yet), PROTECT tasks that the cluster cannot spare. What stands
-    in parentheses is not planned yet; ``waiting`` says where it would be needed.
+    gone, COVER slots whose data nobody holds, SETTLE interrupted moves of slots, JOIN tasks that
+    came later, FORGET nodes whose task is gone, SHAPE: masters, replicas and slots to where they
+    are wanted, PROTECT tasks that the cluster cannot spare.
     """
     fleet = Fleet(view)
     if view.desired_count == 0:
@@ -62,22 +65,24 @@ def plan(view: View, spec: Spec, policy: Policy) -> Plan:
             steps=protecting.releases(fleet),
             waiting=("The ECS service is to run no tasks: it is being stopped.",),
         )
-    if refusals := refusing.refusals(fleet):
+    if refusals := refusing.refusals(fleet, policy):
         return Plan(refusals=refusals)
-    if view.marker is not Marker.FORMED:
+    if view.marker is not Marker.FORMED or refusing.all_is_lost(fleet):
         if waiting := forming.waiting(fleet, spec, policy):
             return Plan(waiting=waiting)
         return Plan(steps=forming.steps(fleet, spec))
-    waiting = shortfalls(fleet, spec)
-    phases: tuple[Callable[[], tuple[Step, ...]], ...] = (
-        lambda: rescuing.steps(fleet),
-        lambda: joining.steps(fleet),
-        lambda: forgetting.steps(fleet),
-        lambda: shaping.steps(fleet, spec),
-        lambda: protecting.steps(fleet, spec),
-    )
-    for phase in phases:
-        if steps := phase():
+    waiting = shortfalls(fleet, spec, policy)
+    phases: Mapping[Phase, Callable[[], tuple[Step, ...]]] = {
+        Phase.RESCUE: lambda: rescuing.steps(fleet),
+        Phase.COVER: lambda: covering.steps(fleet, spec, policy),
+        Phase.SETTLE: lambda: settling.steps(fleet, policy.pace),
+        Phase.JOIN: lambda: joining.steps(fleet, spec, policy),
+        Phase.FORGET: lambda: forgetting.steps(fleet),
+        Phase.SHAPE: lambda: shaping.steps(fleet, spec, policy),
+        Phase.PROTECT: lambda: protecting.steps(fleet, spec),
+    }
+    for phase, steps_of in phases.items():
+        if phase not in without and (steps := steps_of()):
             return Plan(steps=steps, waiting=waiting)
     return Plan(
         waiting=(*waiting, *joining.waiting(fleet)),

@@ -40,7 +40,10 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
         if live.task.protected_until_s is not None
         and live.task.id not in kept
         and len(keepers) == spec.master_count
-        and (live.node.blank or _complete(keepers.get(live.node.master_id or "", ()), spec))
+        and (
+            (fleet.is_free(live) and not live.node.keys)
+            or _complete(keepers.get(live.node.master_id or "", ()), spec)
+        )
     )
     renewed_at_s = fleet.view.observed_at_s + RENEWED_S
     wanting = tuple(
@@ -74,13 +77,9 @@ def shard_keepers(fleet: Fleet, spec: Spec) -> Mapping[str, tuple[Live, ...]]:
     masters = [live for live in fleet.running if live.node.slots]
     synchronised = {
         master.node.id: sorted(
-            (
-                live
-                for live in fleet.running
-                if live.node.master_id == master.node.id and live.node.replication.link_up
-            ),
+            (live for live in fleet.followers(master) if live.node.replication.link_up),
             key=lambda live, master=master: (  # type: ignore[misc]  # mypy loses the type of defaults
-                not is_current(fleet, live),
+                not fleet.is_current(live),
                 live.task.zone == master.task.zone,
                 live.task.id,
             ),
@@ -96,16 +95,15 @@ def shard_keepers(fleet: Fleet, spec: Spec) -> Mapping[str, tuple[Live, ...]]:
     }
 
 
-def is_current(fleet: Fleet, live: Live) -> bool:
-    """Whether a task runs what the service is to run."""
-    return fleet.view.revision in (None, live.task.revision)
-
-
 def _sole_holders(fleet: Fleet) -> Iterator[Live]:
     """Nodes that may have the only copy of something, since their master does not answer."""
     for live in fleet.running:
         if live.node.role is Role.MASTER:
             if holds_something(live):
                 yield live
-        elif live.node.replication.offset and live.node.master_id not in fleet.by_id:
+        elif (
+            live.node.replication.offset
+            and live.node.master_id not in fleet.by_id
+            and not fleet.is_free(live)
+        ):
             yield live

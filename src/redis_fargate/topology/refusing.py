@@ -11,6 +11,7 @@ from redis_fargate.topology.slots import (
     normalized,
     subtract,
 )
+from redis_fargate.topology.spec import OnDataLoss, Policy
 from redis_fargate.topology.view import Marker, Member, Role, Trouble
 
 _REMEDIES = {
@@ -33,10 +34,10 @@ _REMEDIES = {
 }
 
 
-def refusals(fleet: Fleet) -> tuple[str, ...]:
+def refusals(fleet: Fleet, policy: Policy) -> tuple[str, ...]:
     """Why nothing may be done, a sentence each: which task, what is wrong, what to do."""
     if fleet.view.marker is Marker.FORMED:
-        return (*_total_loss(fleet), *_strangers_outside(fleet), *_two_clusters(fleet))
+        return (*_total_loss(fleet, policy), *_strangers_outside(fleet), *_two_clusters(fleet))
     return (
         *(described_trouble(member) for member in fleet.view.members if _in_trouble(member)),
         *_strangers(fleet),
@@ -56,17 +57,26 @@ def _in_trouble(member: Member) -> bool:
     return member.task.running and member.trouble is not None
 
 
-def _total_loss(fleet: Fleet) -> Iterator[str]:
-    """Every node of a formed cluster is there, and none has any part of it."""
+def all_is_lost(fleet: Fleet) -> bool:
+    """Whether every node of a formed cluster is there, and none has any part of it."""
     traces = any(
         holds_something(live) or live.node.role is Role.REPLICA or not live.task.running
         for live in fleet.lives
     )
-    if fleet.running and not traces and not any(map(_in_trouble, fleet.view.members)):
+    return (
+        fleet.view.marker is Marker.FORMED
+        and bool(fleet.running)
+        and not traces
+        and not any(map(_in_trouble, fleet.view.members))
+    )
+
+
+def _total_loss(fleet: Fleet, policy: Policy) -> Iterator[str]:
+    if policy.on_data_loss is OnDataLoss.HALT and all_is_lost(fleet):
         yield (
             f"This cluster was formed once, but none of its {len(fleet.running)} running tasks "
             "holds a slot or a key: all data is lost. Restore a snapshot; or, to start empty, "
-            "delete the item with kind 'marker' from the state table."
+            'set on_data_loss to "rebuild_empty".'
         )
 
 

@@ -1,11 +1,15 @@
 """RESCUE: replicas take the place of masters whose tasks are gone.
 
+Of those that owned slots; and of those that did not yet, but may have been given keys of slots that
+were in flight: as masters, their replicas can go on.
+
 Redis would find out by itself, after the node timeout, if most of the masters are left to agree
 and to vote. ECS has said it already, and only ECS can: a master that is merely silent is never
 replaced here.
 """
 
-from redis_fargate.topology.fleet import Entry, Fleet, Live
+from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Failover, FailoverMode, Phase
 
@@ -17,41 +21,31 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     Nor is there one while a replica runs that does not answer us: it may have more than the others,
     and Redis' own election would know.
     """
-    served = [piece for live in fleet.lives for piece in live.node.slots]
     mode = _mode(fleet)
-    masters = tuple(live.ref for live in fleet.lives if live.node.slots)
+    masters = tuple(live.ref for live in fleet.masters)
     voters = masters if mode is FailoverMode.FORCE else ()
     result = []
     for entry in fleet.entries:
-        slots = subtract(entry.slots, served)
-        heirs = _heirs(fleet, entry)
-        silent = any(other.staying and other.master_id == entry.id for other in fleet.entries)
-        if not entry.gone or not slots or not heirs or silent:
+        slots = subtract(entry.slots, fleet.served)
+        ranked = heirs(fleet, entry)
+        given = fleet.in_flight and any(live.node.keys for live in ranked)
+        if not entry.gone or not (slots or given) or not ranked or silent_heir(fleet, entry):
             continue
-        heir, *rivals = heirs
-        why = f"{entry} is gone and owned the slots {described(slots)}."
+        heir, *rivals = ranked
+        owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
+        why = f"{entry} is gone and {owned}."
         result.append(
             Failover(
                 heir.ref,
                 entry.id,
-                mode,
+                mode if slots else FailoverMode.TAKEOVER,  # nobody votes about no slots
                 tuple(live.ref for live in rivals),
-                voters,
+                voters if slots else (),
                 why,
                 Phase.RESCUE,
             )
         )
     return tuple(result)
-
-
-def _heirs(fleet: Fleet, gone: Entry) -> list[Live]:
-    """Its replicas with data, most of it first."""
-    replicas = [
-        live
-        for live in fleet.running
-        if live.node.master_id == gone.id and live.node.replication.offset
-    ]
-    return sorted(replicas, key=lambda live: (-live.node.replication.offset, live.task.id))
 
 
 def _mode(fleet: Fleet) -> FailoverMode:
@@ -60,11 +54,9 @@ def _mode(fleet: Fleet) -> FailoverMode:
     Masters that run and do not answer may be on the other side of a partition, and hold an election
     there: a takeover beside it would make two masters of one shard.
     """
-    served = [piece for live in fleet.lives for piece in live.node.slots]
-    voters = sum(1 for live in fleet.lives if live.node.slots)
-    owners = voters
+    voters = owners = len(fleet.masters)
     for entry in fleet.entries:
-        if subtract(entry.slots, served):
+        if subtract(entry.slots, fleet.served):
             owners += 1
             voters += entry.listed
     return FailoverMode.FORCE if 2 * voters > owners else FailoverMode.TAKEOVER

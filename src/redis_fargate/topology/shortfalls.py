@@ -1,18 +1,26 @@
 """What a formed cluster still lacks, and that no phase of the plan can bring about by itself."""
 
-from collections import Counter
 from collections.abc import Iterator
 
+from redis_fargate.topology import balancing, elections
 from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.losses import heirs, loss
+from redis_fargate.topology.masters import masters
 from redis_fargate.topology.refusing import described_trouble
-from redis_fargate.topology.slots import ALL_SLOTS, described, subtract
-from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.slots import count, described
+from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
 from redis_fargate.topology.view import Role
 
 
-def shortfalls(fleet: Fleet, spec: Spec) -> tuple[str, ...]:
+def shortfalls(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[str, ...]:
     """Why the cluster is not as wanted, a sentence each; empty if it is."""
-    return (*_tasks(fleet, spec), *_losses(fleet), *_shape(fleet, spec), *_unwell(fleet))
+    return (
+        *_tasks(fleet, spec),
+        *_losses(fleet, policy),
+        *_shape(fleet, spec, policy),
+        *_moves(fleet, spec, policy),
+        *_unwell(fleet),
+    )
 
 
 def _tasks(fleet: Fleet, spec: Spec) -> Iterator[str]:
@@ -27,42 +35,57 @@ def _tasks(fleet: Fleet, spec: Spec) -> Iterator[str]:
             yield described_trouble(member)
 
 
-def _losses(fleet: Fleet) -> Iterator[str]:
+def _losses(fleet: Fleet, policy: Policy) -> Iterator[str]:
+    elected = {election.master_id for election in elections.pending(fleet)}
+    lost = loss(fleet)
     for entry in fleet.entries:
         if entry.stranger:
             yield (
                 f"{entry} at {entry.address} seems to answer, but ECS lists no such task: it is "
                 "forgotten as soon as the nodes agree that it failed."
             )
-        elif entry.gone and entry.slots:
-            heirs = [live for live in fleet.lives if live.node.master_id == entry.id]
-            yield f"{entry} is gone and owned the slots {described(entry.slots)}: " + (
-                f"its replica {heirs[0]} has to be elected in its place."
-                if heirs
-                else "no replica of it is left."
+        elif entry.gone and entry.slots and (heirs(fleet, entry) or entry.id in elected):
+            (heir, *_) = heirs(fleet, entry) or fleet.replicas(entry.id)
+            yield (
+                f"{entry} is gone and owned the slots {described(entry.slots)}: its replica {heir} "
+                "has to be elected in its place."
             )
-    owned = [piece for live in fleet.lives for piece in live.node.slots]
-    owned += [piece for entry in fleet.entries for piece in entry.slots]
-    if unowned := subtract(ALL_SLOTS, owned):
-        yield f"Nobody owns the slots {described(unowned)}."
+    if lost is not None and not all(entry.id in elected for entry in lost.owners):
+        yield f"{lost} " + (
+            'They stay unserved, as on_data_loss says: set it to "rebuild_empty" to have them '
+            "served without data."
+            if policy.on_data_loss is OnDataLoss.HALT
+            else "They are served again as soon as a master can take them."
+        )
 
 
-def _shape(fleet: Fleet, spec: Spec) -> Iterator[str]:
+def _shape(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
     owners = sum(1 for live in fleet.lives if live.node.slots)
     owners += sum(1 for entry in fleet.entries if entry.slots)
     if owners != spec.master_count:
-        yield (
-            f"{owners} masters own slots and {spec.master_count} are wanted: moving slots to "
-            "change that is not supported yet."
-        )
+        yield f"{owners} masters own slots and {spec.master_count} are wanted."
     wanted = spec.replica_count // spec.master_count
-    followers = Counter(live.node.master_id for live in fleet.lives)
-    for live in fleet.lives:
-        if live.node.slots and followers[live.node.id] < wanted:
+    for live in masters(fleet, spec, policy).final:
+        have = len(fleet.followers(live))
+        if have < wanted:
             yield (
-                f"{live} has {followers[live.node.id]} of {wanted} replicas: the next task that "
-                "starts becomes one, or another master's replica does that can be spared."
+                f"{live} has {have} of {wanted} replicas: the next task that starts becomes one, "
+                "or another master's replica does that can be spared."
             )
+
+
+def _moves(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
+    cast = masters(fleet, spec, policy)
+    full = balancing.overfilled(cast, spec)
+    left = sum(count(slots) for _, _, slots in balancing.wanted(cast, spec))
+    if left:
+        yield f"{left} slots have yet to move to the masters that they belong to."
+    for node_id, lacking_bytes in full.items():
+        yield (
+            f"{fleet.by_id[node_id]} lacks {lacking_bytes / 2**20:.0f} MiB of memory for the slots "
+            "that it is to get, so they stay where they are: give the tasks more memory, or have "
+            "more masters."
+        )
 
 
 def _unwell(fleet: Fleet) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Arithmetic of hash slots (Redis Cluster specification, "Key distribution model")."""
 
 from binascii import crc_hqx
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 
 SLOT_COUNT = 16384
 
@@ -72,13 +72,41 @@ def subtract(ranges: Iterable[SlotRange], taken: Iterable[SlotRange]) -> SlotRan
     return tuple(left)
 
 
-def balanced(parts: int) -> Sequence[SlotRange]:
-    """All slots as ``parts`` contiguous ranges whose sizes differ by at most one."""
-    if not 1 <= parts <= SLOT_COUNT:
-        raise ValueError(f"{SLOT_COUNT} slots cannot be shared out in {parts} parts")
-    size, larger = divmod(SLOT_COUNT, parts)
-    starts = [part * size + min(part, larger) for part in range(parts + 1)]
-    return tuple(SlotRange(first, end - 1) for first, end in pairwise(starts))
+def common(ranges: Iterable[SlotRange], others: Iterable[SlotRange]) -> SlotRanges:
+    """The slots that are in both."""
+    pieces = tuple(ranges)
+    return subtract(pieces, subtract(pieces, others))
+
+
+def split(ranges: SlotRanges, wanted: int) -> tuple[SlotRanges, SlotRanges]:
+    """The first ``wanted`` slots, and the rest."""
+    head: list[SlotRange] = []
+    for piece in ranges:
+        if wanted:
+            head.append(SlotRange(piece.first, min(piece.last, piece.first + wanted - 1)))
+            wanted -= len(head[-1])
+    return normalized(head), subtract(ranges, head)
+
+
+def numbers(ranges: Iterable[SlotRange]) -> Iterator[int]:
+    """One slot after the other."""
+    return chain.from_iterable(range(piece.first, piece.last + 1) for piece in ranges)
+
+
+def from_numbers(slots: Iterable[int]) -> SlotRanges:
+    """The slots with these numbers."""
+    return normalized(SlotRange(slot, slot) for slot in set(slots))
+
+
+def parsed(text: str) -> SlotRanges:
+    """Read what ``described`` wrote.
+
+    Raises:
+        ValueError: it is something else.
+
+    """
+    pieces = (word.partition("-") for word in text.split(",") if word)
+    return normalized(SlotRange(int(first), int(last or first)) for first, _, last in pieces)
 
 
 def key_slot(key: bytes) -> int:

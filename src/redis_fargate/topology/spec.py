@@ -1,6 +1,7 @@
 """What is wanted, and within which bounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
 from redis_fargate.topology.errors import InvalidSpecError
 from redis_fargate.topology.slots import SLOT_COUNT
@@ -52,12 +53,33 @@ class Spec:
         return self.master_count + self.replica_count
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How the controller may go about reaching the spec.
+class OnDataLoss(Enum):
+    """What becomes of slots whose data no node holds any more."""
 
-    ``form_patience_s``: how long after the first task ran a cluster waits for all the
-    tasks that are wanted before it is formed from fewer.
+    HALT = "halt"  # nothing: they stay unserved until somebody decides
+    REBUILD_EMPTY = "rebuild_empty"  # they are served again, without data
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much moving slots may disturb the clients, who wait while keys are handed over.
+
+    A server that hands over slots by itself (Valkey 9) does not make them wait.
     """
 
+    max_latency_ms: float | None = 10.0
+    """For how long a command may have to wait for it; None goes as fast as it can. A single key
+    that takes longer is handed over all the same."""
+    max_bytes_per_s: float | None = None
+    """Of data, from each master; None is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the controller may go about reaching the spec."""
+
     form_patience_s: float = 120.0
+    """How long after the first task ran a cluster waits for all the tasks that are wanted before
+    it is formed from fewer."""
+    on_data_loss: OnDataLoss = OnDataLoss.HALT
+    pace: Pace = field(default_factory=Pace)

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from redis_fargate.topology.slots import SlotRanges
+from redis_fargate.topology.spec import Pace
 
 
 class Phase(Enum):
@@ -40,6 +41,8 @@ class BeginForming:
 
     settings: Mapping[str, Mapping[str, str]]
     why: str
+    again: bool = False
+    """Whether a cluster was formed before, of which nothing is left."""
     phase: Phase = Phase.FORM
 
 
@@ -71,6 +74,18 @@ class AddSlots:
     slots: SlotRanges
     why: str
     phase: Phase = Phase.FORM
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptSlots:
+    """Let a node serve slots whose data is lost: nobody claims them but nodes that are gone."""
+
+    node: NodeRef
+    slots: SlotRanges
+    gone: tuple[str, ...]
+    """Ids of the nodes that the tables may still name as owners."""
+    why: str
+    phase: Phase = Phase.COVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,72 @@ class Failover:
     gossip, up to half a node timeout after it is so. A takeover asks none."""
     why: str
     phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AllowFailover:
+    """Let Redis elect a replica again that has all data now: ``Replicate`` keeps it from that."""
+
+    node: NodeRef
+    why: str
+    phase: Phase = Phase.JOIN
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Make an empty master that knows nobody of a replica that can be spared."""
+
+    node: NodeRef
+    master: NodeRef | None
+    """Whose data it has; None if it has none, and its master is gone."""
+    why: str
+    phase: Phase = Phase.SHAPE
+
+
+@dataclass(frozen=True, slots=True)
+class NoteMoving:
+    """Write down which slots may be in flight from now on, for whoever has to settle them."""
+
+    slots: SlotRanges
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class MoveSlots:
+    """Bring slots, with all their keys, from the master that owns them to another.
+
+    As many as get there in the time of one wave; the next plan has the rest.
+    """
+
+    source: NodeRef
+    target: NodeRef
+    slots: SlotRanges
+    resumed: bool
+    """Whether keys that the target has of these slots came in an earlier move. Else nobody serves
+    them, and they must not come to life again by the move: they are deleted."""
+    pace: Pace
+    why: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSlots:
+    """End the state of being in flight of slots of which no key is in flight."""
+
+    node: NodeRef
+    slots: SlotRanges
+    why: str
+    phase: Phase = Phase.SETTLE
+
+
+@dataclass(frozen=True, slots=True)
+class DropLeftovers:
+    """Delete the keys of a master without slots: others own all slots, and nobody serves these."""
+
+    node: NodeRef
+    why: str
+    phase: Phase = Phase.SETTLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +269,24 @@ class Release:
     phase: Phase = Phase.PROTECT
 
 
-MarkerStep: TypeAlias = BeginForming | FinishForming
-NodeStep: TypeAlias = (
+MarkerStep: TypeAlias = BeginForming | FinishForming | NoteMoving
+SingleStep: TypeAlias = (
     ChangeSettings
     | SetConfigEpoch
     | AddSlots
+    | AdoptSlots
     | Meet
     | AwaitAgreement
     | Replicate
     | Failover
+    | AllowFailover
+    | Reset
+    | CloseSlots
+    | DropLeftovers
     | AwaitHealthy
     | Forget
 )
+"""Steps on nodes that are taken each by itself; moves from one master share its time."""
+NodeStep: TypeAlias = SingleStep | MoveSlots
 ProtectionStep: TypeAlias = Protect | Unprotect | Release
 Step: TypeAlias = MarkerStep | NodeStep | ProtectionStep

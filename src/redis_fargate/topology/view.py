@@ -116,17 +116,23 @@ class Node:
     max_memory_bytes: int
     settings: Mapping[str, str] = field(default_factory=dict)
     """Values of the settings in ``FORMING_SETTINGS``, as CONFIG GET gives them."""
+    barred: bool = False
+    """Whether Redis may not elect it (``cluster-replica-no-failover``)."""
+    evicts: bool = False
+    """Whether it makes room for new keys by evicting others (``maxmemory-policy``)."""
+    strays: Mapping[int, int] = field(default_factory=dict)
+    """How many keys a master has in slots that it does not own, where it has any. Only the slots
+    that may have been in flight are asked for: ``View.moving``, and the open ones."""
+
+    @property
+    def empty(self) -> bool:
+        """A master without keys and slots: nothing would be lost by giving it another role."""
+        return self.role is Role.MASTER and not self.keys and not self.slots and not self.open_slots
 
     @property
     def blank(self) -> bool:
-        """No keys, no slots, no peers: nothing would be lost by using this node for a new role."""
-        return (
-            self.role is Role.MASTER
-            and not self.keys
-            and not self.slots
-            and not self.peers
-            and not self.open_slots
-        )
+        """Empty, and without peers: as a server is that has just been started."""
+        return self.empty and not self.peers
 
 
 FORMING_SETTINGS = ("cluster-node-timeout", "repl-diskless-sync-delay")
@@ -180,3 +186,5 @@ class View:
     """ARN of the task definition that the service is to run; None if ECS does not tell."""
     desired_count: int | None = None
     """How many tasks ECS is to run, which is not the controller's to change; None as above."""
+    moving: SlotRanges = ()
+    """Slots that a run has begun to move, and that nobody has found settled since."""

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from redis_fargate.aws.errors import AwsRefused, LeaseLost, MarkerChanged
-from redis_fargate.aws.state import HISTORY_S, Held, Lease, StateTable
+from redis_fargate.aws.state import HISTORY_S, Held, Lease, Remembered, StateTable
+from redis_fargate.topology.slots import SlotRange
 from redis_fargate.topology.view import Forming, Marker
 
 SETTINGS = {"task-1": {"cluster-node-timeout": "15000", "repl-diskless-sync-delay": "5"}}
@@ -96,27 +97,48 @@ def test_many_runs_at_once_never_share_the_lease_nor_lose_an_event(clients, tabl
 
 
 def test_no_marker_at_first(state):
-    assert state.marker() == (Marker.ABSENT, None)
+    assert state.marker() == Remembered(Marker.ABSENT)
 
 
 def test_the_marker_goes_from_forming_to_formed(state):
     lease = state.acquire("a", 60)
     state.begin_forming(lease, SETTINGS)
-    assert state.marker() == (Marker.FORMING, Forming(SETTINGS))
+    assert state.marker() == Remembered(Marker.FORMING, Forming(SETTINGS))
     more = SETTINGS | {"task-2": {"cluster-node-timeout": "5000"}}
     state.begin_forming(lease, more)
-    assert state.marker() == (Marker.FORMING, Forming(more))
+    assert state.marker() == Remembered(Marker.FORMING, Forming(more))
     state.finish_forming(lease)
-    assert state.marker() == (Marker.FORMED, None)
+    assert state.marker() == Remembered(Marker.FORMED)
     state.finish_forming(lease)
 
 
 def test_a_formed_cluster_is_not_formed_again(state):
     lease = state.acquire("a", 60)
     state.finish_forming(lease)
-    with pytest.raises(MarkerChanged, match="formed already"):
+    with pytest.raises(MarkerChanged, match="does not say any more"):
         state.begin_forming(lease, SETTINGS)
-    assert state.marker() == (Marker.FORMED, None)
+    assert state.marker() == Remembered(Marker.FORMED)
+
+
+def test_a_cluster_of_which_nothing_is_left_is_formed_again_if_it_is_meant(state):
+    lease = state.acquire("a", 60)
+    with pytest.raises(MarkerChanged):
+        state.begin_forming(lease, SETTINGS, again=True)
+    state.finish_forming(lease)
+    state.begin_forming(lease, SETTINGS, again=True)
+    assert state.marker() == Remembered(Marker.FORMING, Forming(SETTINGS))
+
+
+def test_what_is_in_flight_is_remembered_while_the_cluster_is_formed(state):
+    lease = state.acquire("a", 60)
+    slots = (SlotRange(0, 99), SlotRange(200, 200))
+    with pytest.raises(MarkerChanged):
+        state.note_moving(lease, slots)
+    state.finish_forming(lease)
+    state.note_moving(lease, slots)
+    assert state.marker() == Remembered(Marker.FORMED, moving=slots)
+    state.note_moving(lease, ())
+    assert state.marker() == Remembered(Marker.FORMED)
 
 
 @pytest.mark.parametrize("released", [True, False], ids=["released", "expired"])
@@ -131,7 +153,9 @@ def test_who_lost_the_lease_writes_no_marker(state, clock, released):
         state.begin_forming(lost, SETTINGS)
     with pytest.raises(LeaseLost, match="next run"):
         state.finish_forming(lost)
-    assert state.marker() == (Marker.ABSENT, None)
+    with pytest.raises(LeaseLost):
+        state.note_moving(lost, ())
+    assert state.marker() == Remembered(Marker.ABSENT)
 
 
 def test_the_marker_is_written_while_others_mark_the_lease(state, clients, table_name):

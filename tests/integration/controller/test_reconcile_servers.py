@@ -10,7 +10,7 @@ import pytest
 
 from reconciling import tasks_of
 from redis_fargate.aws.secrets import Secrets
-from redis_fargate.aws.state import Lease, StateTable
+from redis_fargate.aws.state import Lease, Remembered, StateTable
 from redis_fargate.aws.tasks import Observed
 from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.reconcile import MARGIN_S, dry_run, reconcile, status
@@ -118,7 +118,7 @@ def test_forms_and_then_lets_well_alone(world, servers):
     assert [shard.slot_count for shard in result.shards] == [5462, 5461, 5461]
     assert all(shard.master and len(shard.replicas) == 1 for shard in result.shards)
     assert [step.phase for step in result.done if step.phase != "form"] == ["protect"]
-    assert it.state.marker() == (Marker.FORMED, None)
+    assert it.state.marker() == Remembered(Marker.FORMED)
     servers.cli("--cluster", "check", f"{servers.servers[0].address}:6379")
 
     before = commands(servers)
@@ -143,7 +143,7 @@ def test_looking_changes_nothing(world, servers):
     assert seen.health is Health.FORMING
     after = commands(servers)
     assert {name for name in after if after[name] != before.get(name)} <= READING
-    assert it.state.marker() == (Marker.ABSENT, None)
+    assert it.state.marker() == Remembered(Marker.ABSENT)
     assert it.state.acquire("somebody", 1) == Lease("somebody", 1)
 
 
@@ -194,7 +194,7 @@ def test_a_task_that_does_not_answer(world, servers):
     result = it.reconcile()
     assert result.outcome is Outcome.REFUSED
     assert it.tasks.tasks[1].id in result.verdict
-    assert it.state.marker() == (Marker.ABSENT, None)
+    assert it.state.marker() == Remembered(Marker.ABSENT)
 
 
 def test_a_task_that_is_not_there_yet_is_waited_for_by_the_next_run(world):

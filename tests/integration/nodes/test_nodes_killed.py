@@ -130,4 +130,4 @@ async def _lower_and_fail(made: Plan, connections: Connections) -> None:
     hopeless = AwaitAgreement(nodes, "They have not met.", Phase.FORM)
     async with settings_kept(made.steps, connections):
         await execute(lower, connections)
-        await execute([hopeless], connections, patience_s=0.1)
+        await execute([hopeless], connections, 0.1)

@@ -56,7 +56,7 @@ def test_a_frozen_node_is_unreachable_within_the_deadline(fleet: Fleet) -> None:
     assert time.monotonic() - start < 1.5
     trouble, detail = _trouble(frozen)
     assert trouble is Trouble.UNREACHABLE
-    assert detail == f"No answer to CLUSTER within 0.5 s from {servers[0].address}:{PORT}."
+    assert detail == f"No answer to CLUSTER NODES within 0.5 s from {servers[0].address}:{PORT}."
     assert fine.node
     servers[0].thaw()
     assert all(member.node for member in _observed(tasks_of(servers)))

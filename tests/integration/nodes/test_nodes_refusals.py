@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from redis import Redis
 
+from checking import key_of
 from reconciling import Reconciler, tasks_of
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import (
@@ -210,7 +211,7 @@ def test_what_would_do_harm_is_refused(
 
 async def _take(*steps: NodeStep, patience_s: float = 0.3) -> None:
     async with Connections(SETTINGS) as connections:
-        await execute(steps, connections, patience_s=patience_s)
+        await execute(steps, connections, patience_s)
 
 
 FAILURES: dict[str, tuple[Callable[[Scene], NodeStep], type[Exception], str]] = {
@@ -272,6 +273,10 @@ def test_a_replica_does_not_leave_a_dead_master(fleet: Fleet) -> None:
         and any(m.node and m.node.id == ref.id and m.node.slots for m in reconciler.members)
     )
     address = refs[replica.master_id].address
+    master = next(m.node for m in reconciler.members if m.node and m.node.id == replica.master_id)
+    with Redis(host=address, port=PORT) as client:
+        client.set(key_of(master.slots[0].first), "its only copy")
+        assert client.execute_command("WAIT", 1, 10_000) == 1
     next(server for server in servers if server.address == address).kill()
 
     with pytest.raises(PreconditionFailed, match="may have the only copy"):
@@ -310,8 +315,8 @@ def test_steps_are_done_once(fleet: Fleet) -> None:
     async def each_twice() -> None:
         async with Connections(SETTINGS) as connections:
             for step in steps:
-                await execute([step], connections, patience_s=20)
-                await execute([step], connections, patience_s=20)
+                await execute([step], connections, 20)
+                await execute([step], connections, 20)
 
     asyncio.run(each_twice())
 

@@ -8,22 +8,32 @@ import time
 import pytest
 
 from redis_fargate.aws.errors import AccessDenied, AwsUnavailable, LeaseLost
-from redis_fargate.aws.state import Held, Lease
+from redis_fargate.aws.state import Held, Lease, Remembered
 from redis_fargate.aws.tasks import Observed
 from redis_fargate.controller import reconcile as module
 from redis_fargate.controller.ports import Rooms
 from redis_fargate.controller.reconcile import MARGIN_S, RETRIES, dry_run, reconcile, status
 from redis_fargate.controller.result import Outcome
 from redis_fargate.controller.settings import Settings
-from redis_fargate.nodes.errors import AuthenticationFailed, PreconditionFailed, StepFailed
+from redis_fargate.nodes.errors import (
+    AuthenticationFailed,
+    PreconditionFailed,
+    StepFailed,
+    StillMoving,
+)
 from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.slots import SlotRange
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
+    AdoptSlots,
     BeginForming,
     ChangeSettings,
     FinishForming,
     NodeRef,
+    NoteMoving,
+    Phase,
     Protect,
+    Reset,
     Unprotect,
 )
 from redis_fargate.topology.view import Marker, Member, Task, Trouble
@@ -40,6 +50,9 @@ RAISE = ChangeSettings(NODE, (("cluster-node-timeout", "15000"),), why="as it wa
 FINISH = FinishForming(why="all is well")
 DONE = Plan()
 FORM = Plan((BEGIN, LOWER, FINISH))
+MOVING = (SlotRange(3, 4),)
+ADOPT = AdoptSlots(NODE, MOVING, (), why="Two slots are lost.")
+SHAPE = Plan((Reset(NODE, None, why="one master too few"),))
 
 
 class World:
@@ -52,6 +65,7 @@ class World:
         self.held_by = None
         self.blocked = ()
         self.knocks = 0  # how often others have knocked when the lease is let go
+        self.without = []  # phases that are left out of each plan
         self.failures = {}  # diary entry to the errors that it raises, one after the other
         self.rooms = Rooms(self, State(self), Nodes(self))
         monkeypatch.setattr(module, "plan", self.plan)
@@ -70,7 +84,8 @@ class World:
         self.note(f"protect {' '.join(arns)} for {lasts_s} s")
         return self.blocked
 
-    def plan(self, view, spec, policy):
+    def plan(self, view, spec, policy, without):
+        self.without.append(set(without))
         assert spec is SETTINGS.spec
         assert policy is SETTINGS.policy
         assert view.members == (self.member,)
@@ -105,11 +120,14 @@ class State:
         return False
 
     def marker(self):
-        return Marker.ABSENT, None
+        return Remembered(Marker.FORMED, moving=MOVING)
 
-    def begin_forming(self, lease, settings):
+    def begin_forming(self, lease, settings, *, again):
         assert settings == BEGIN.settings
-        self.world.note(f"begin forming under {lease.fencing}")
+        self.world.note(f"begin forming {'again ' if again else ''}under {lease.fencing}")
+
+    def note_moving(self, lease, slots):
+        self.world.note(f"note {slots} under {lease.fencing}")
 
     def finish_forming(self, lease):
         self.world.note(f"finish forming under {lease.fencing}")
@@ -122,8 +140,9 @@ class Nodes:
     def __init__(self, world):
         self.world = world
 
-    async def observe(self, tasks):
+    async def observe(self, tasks, moving):
         assert tasks == (self.world.member.task,)
+        assert moving == MOVING
         return (self.world.member,)
 
     async def check_spare(self, steps):
@@ -404,3 +423,45 @@ def test_a_deployment_that_is_blocked_is_waited_for(world):
     result = it.reconcile()
     assert result.outcome is Outcome.WAITING
     assert "ECS leaves it: DEPLOYMENT_BLOCKED" in result.remarks
+
+
+def test_a_phase_on_which_no_other_stands_is_put_off_when_it_fails(world):
+    it = world(SHAPE, Plan((LOWER,)), DONE, SHAPE, DONE)
+    it.failures = {"execute Reset": [StepFailed("not yet")]}
+    result = it.reconcile()
+    executed = [act for act in it.acts() if act.startswith("execute")]
+    assert executed == ["execute Reset", "execute ChangeSettings", "execute Reset"]
+    assert it.without == [set(), {Phase.SHAPE}, {Phase.SHAPE}, set(), set()]
+    assert result.outcome is Outcome.CONVERGED
+
+
+def test_what_was_put_off_and_fails_for_ever_is_told(world):
+    plans = [plan for _ in range(RETRIES + 1) for plan in (SHAPE, DONE)]
+    it = world(*plans)
+    it.failures = {"execute Reset": [StepFailed("never")] * (RETRIES + 1)}
+    result = it.reconcile()
+    assert result.outcome is Outcome.FAILED
+    assert result.verdict == "never"
+
+
+def test_slots_on_their_way_are_no_failure(world):
+    moves = Plan((SHAPE.steps[0],))
+    it = world(*[moves] * (RETRIES + 3), DONE)
+    it.failures = {"execute Reset": [StillMoving("on the way")] * (RETRIES + 3)}
+    assert it.reconcile().outcome is Outcome.CONVERGED
+
+
+def test_what_is_in_flight_is_written_down(world):
+    it = world(Plan((NoteMoving((SlotRange(7, 9),), "it moves", Phase.SHAPE),)), DONE)
+    it.reconcile()
+    assert it.acts()[1] == "note (SlotRange(first=7, last=9),) under 7"
+
+
+def test_what_is_given_up_is_told(world):
+    result = world(Plan((ADOPT,)), DONE).reconcile()
+    assert result.losses == ("Two slots are lost.",)
+    assert result.lost_slots == 2
+    again = dataclasses.replace(BEGIN, again=True)
+    it = world(Plan((again,)), DONE)
+    assert it.reconcile().lost_slots == 16384
+    assert it.acts()[1] == "begin forming again under 7"

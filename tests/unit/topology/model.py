@@ -13,6 +13,8 @@ from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, count, normalize
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AddSlots,
+    AdoptSlots,
+    AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
     BeginForming,
@@ -22,9 +24,12 @@ from redis_fargate.topology.steps import (
     FinishForming,
     Forget,
     Meet,
+    MoveSlots,
     NodeRef,
+    NoteMoving,
     Protect,
     Replicate,
+    Reset,
     SetConfigEpoch,
     Step,
     Unprotect,
@@ -90,6 +95,7 @@ class Server:
     offset: int = 0
     linked: bool = False
     synced: bool = False
+    barred: bool = False
     table: dict[str, Belief] = field(default_factory=dict)
     banned: set[str] = field(default_factory=set)
 
@@ -130,6 +136,7 @@ class Model:
         self.troubles: dict[str, Trouble] = {}
         self.marker = Marker.ABSENT
         self.forming: Forming | None = None
+        self.moving: SlotRanges = ()
         self.now_s = 1000.0
         self.born = 0
         for zone in zones:
@@ -300,7 +307,7 @@ class Model:
 
     def view(self) -> View:
         members = tuple(self._member(self.tasks[task_id]) for task_id in sorted(self.tasks))
-        return View(self.now_s, members, self.marker, self.forming)
+        return View(self.now_s, members, self.marker, self.forming, moving=self.moving)
 
     def _member(self, task: Task) -> Member:
         server = self.servers[task.id]
@@ -325,8 +332,9 @@ class Model:
                 hostname=server.hostname,
                 version="redis 7.0.15",
                 used_memory_bytes=1,
-                max_memory_bytes=2,
+                max_memory_bytes=1000,
                 settings=dict(server.settings),
+                barred=server.barred,
             ),
         )
 
@@ -381,8 +389,8 @@ class Model:
 
     def _do_step(self, step: Step) -> None:  # noqa: C901, PLR0912 - one case per kind of step
         match step:
-            case BeginForming(settings=settings):
-                assert self.marker is not Marker.FORMED
+            case BeginForming(settings=settings, again=again):
+                assert again is (self.marker is Marker.FORMED)
                 self.marker, self.forming = Marker.FORMING, Forming(settings)
             case FinishForming():
                 self.marker, self.forming = Marker.FORMED, None
@@ -401,6 +409,19 @@ class Model:
                 server.slots = normalized((*server.slots, *slots))
             case Replicate(node=ref, master=master):
                 self._replicate(self.servers[ref.task_id], master.id)
+            case NoteMoving(slots=slots):
+                assert self.marker is Marker.FORMED
+                self.moving = slots
+            case MoveSlots(source=source, target=target, slots=slots):
+                assert subtract(slots, self.moving) == (), "moves what is not written down"
+                self._move(self.servers[source.task_id], self.servers[target.task_id], slots)
+            case Reset(node=ref, master=master):
+                self._reset(self.servers[ref.task_id], master)
+            case AllowFailover(node=ref):
+                assert self.servers[ref.task_id].linked
+                self.servers[ref.task_id].barred = False
+            case AdoptSlots(node=ref, slots=slots, gone=gone):
+                self._adopt(self.servers[ref.task_id], slots, gone)
             case Failover(node=ref, mode=mode):
                 self._fail_over(self.servers[ref.task_id], mode)
             case Protect(task_arns=arns):
@@ -422,8 +443,51 @@ class Model:
         if server.role is Role.MASTER and (server.slots or server.keys):
             raise Refused("To set a master the node must be empty and without assigned slots")
         server.role, server.master_id, server.epoch = Role.REPLICA, master_id, 0
+        server.barred |= server.keys > 0
         server.linked = server.synced = False
         server.keys = server.offset = 0
+
+    def _move(self, source: Server, target: Server, slots: SlotRanges) -> None:
+        assert source.role is target.role is Role.MASTER
+        if subtract(slots, source.slots) or target.id not in source.table:
+            raise Refused(f"{source.hostname} cannot give away {slots}")
+        keys = source.keys * count(slots) // count(source.slots)
+        source.keys, target.keys = source.keys - keys, target.keys + keys
+        source.slots = subtract(source.slots, slots)
+        target.slots = normalized((*target.slots, *slots))
+        target.epoch = target.current_epoch = 1 + max(s.current_epoch for s in self._known(target))
+        target.offset += 10
+        self.gossip()
+
+    def _known(self, server: Server) -> list[Server]:
+        return [s for s in self.servers.values() if s is server or s.id in server.table]
+
+    def _reset(self, server: Server, master: NodeRef | None) -> None:
+        if server.role is Role.MASTER:
+            raise Refused("a master is reset")
+        holder = self.servers[master.task_id] if master else None
+        assert holder or not server.keys, "I1: the only copy is reset"
+        assert holder is None or (holder.slots and server.master_id == holder.id)
+        server.role, server.master_id = Role.MASTER, None
+        server.keys = server.offset = 0
+        server.linked = server.synced = server.barred = False
+        server.table.clear()
+
+    def _adopt(self, server: Server, slots: SlotRanges, gone: tuple[str, ...]) -> None:
+        alive = {other.id for other in self.servers.values()}
+        assert not alive & set(gone), "I1: takes slots from a master that lives"
+        assert not any(
+            other.master_id in gone and other.offset for other in self.servers.values()
+        ), "I1: gives up what a replica has"
+        if server.role is Role.REPLICA:
+            raise Refused("a replica owns no slots")
+        for belief in server.table.values():
+            taken = count(belief.slots) - count(subtract(belief.slots, slots))
+            assert belief.id in gone or not taken
+            belief.slots = subtract(belief.slots, slots)
+        server.slots = normalized((*server.slots, *slots))
+        server.epoch = server.current_epoch = 1 + max(s.current_epoch for s in self._known(server))
+        self.gossip()
 
     def _agree(self, servers: list[Server]) -> None:
         self.gossip()

@@ -183,7 +183,7 @@ def test_a_lost_shard_is_not_forgotten_and_said():
     controller.settle()
     made = controller.plan()
     assert not made.steps
-    assert any("no replica of it is left" in sentence for sentence in made.waiting)
+    assert any("no replica has a copy" in sentence for sentence in made.waiting)
 
 
 def test_the_poorest_master_is_served_first_then_another_zone():
@@ -268,13 +268,6 @@ def test_a_node_that_moved_is_met_again():
             belief.address = "10.8.8.8"
     assert Controller(model, SPEC).run() == Plan()
     assert_formed(model, SPEC)
-
-
-def test_more_masters_wanted_is_said():
-    model = formed()
-    made = Controller(model, Spec(4, 2)).plan()
-    assert not made.steps, "nobody is spared before the masters are what they are to be"
-    assert any("3 masters own slots and 4 are wanted" in s for s in made.waiting)
 
 
 def test_a_task_that_is_stopping_is_said_and_its_node_not_forgotten():

@@ -80,13 +80,15 @@ def test_a_replica_that_never_had_the_data_is_not_promoted():
     assert not Controller(model, spec).plan().steps
 
 
-def test_who_is_stopping_takes_nobody_s_place():
-    spec = Spec(3, 3)
-    model = formed("abcabc", spec)
-    (replica,) = replicas_of(model, "t001")
-    model.tasks[replica] = replace(model.tasks[replica], running=False)
+def test_who_is_stopping_takes_a_place_that_nobody_else_can():
+    spec = Spec(3, 6)
+    model = formed("abcabcabc", spec)
+    stopping, other = replicas_of(model, "t001")
+    model.tasks[stopping] = replace(model.tasks[stopping], running=False)
     model.kill("t001")
-    assert not failovers(Controller(model, spec).plan())
+    assert failovers(Controller(model, spec).plan()) == [(other, FailoverMode.FORCE)]
+    model.kill(other)
+    assert failovers(Controller(model, spec).plan()) == [(stopping, FailoverMode.FORCE)]
 
 
 @pytest.mark.parametrize(("silent", "mode"), [(0, FailoverMode.TAKEOVER), (1, FailoverMode.FORCE)])

@@ -7,14 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_fargate.topology.slots import (
-    ALL_SLOTS,
     SLOT_COUNT,
     SlotRange,
-    balanced,
+    common,
     count,
     described,
+    from_numbers,
     key_slot,
     normalized,
+    numbers,
+    parsed,
+    split,
     subtract,
 )
 
@@ -48,20 +51,32 @@ def test_subtract(pieces, taken):
     assert_normal(result)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 5, 7, 100, 250, 500, 9999, SLOT_COUNT])
-def test_balanced(parts):
-    result = balanced(parts)
-    sizes = set(map(len, result))
-    assert len(result) == parts
-    assert normalized(result) == ALL_SLOTS
-    assert sum(map(len, result)) == SLOT_COUNT
-    assert max(sizes) - min(sizes) <= 1
+@given(ranges(), ranges())
+def test_common(pieces, others):
+    result = common(pieces, others)
+    assert as_set(result) == as_set(pieces) & as_set(others)
+    assert_normal(result)
 
 
-@pytest.mark.parametrize("parts", [0, -1, SLOT_COUNT + 1])
-def test_what_cannot_be_shared_out(parts):
-    with pytest.raises(ValueError, match="cannot be shared out"):
-        balanced(parts)
+@given(ranges(), st.integers(0, 80))
+def test_split(pieces, wanted):
+    pieces = normalized(pieces)
+    head, rest = split(pieces, wanted)
+    slots = sorted(as_set(pieces))
+    assert list(numbers(head)) == slots[:wanted]
+    assert list(numbers(rest)) == slots[wanted:]
+    assert from_numbers(reversed(slots)) == pieces
+
+
+@given(ranges())
+def test_parsed_as_described(pieces):
+    pieces = normalized(pieces)
+    assert parsed(described(pieces)) == pieces
+
+
+def test_what_describes_no_slots():
+    with pytest.raises(ValueError, match="invalid literal"):
+        parsed("0-x")
 
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 3), (5, 4), (0, SLOT_COUNT)])

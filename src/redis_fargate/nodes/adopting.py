@@ -1,0 +1,65 @@
+"""Serving slots again whose data is lost. Where it is not, that would lose it."""
+
+from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
+from redis_fargate.nodes.forgetting import check_silent
+from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.polling import together
+from redis_fargate.topology.slots import common, described, subtract
+from redis_fargate.topology.steps import AdoptSlots
+from redis_fargate.topology.view import Role
+
+_SILENCE_S = 0.5
+"""Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
+
+
+async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
+    """Take slots from nodes that are gone, with a claim that is newer than any.
+
+    As redis-cli adopts slots: DELSLOTS, ADDSLOTS and BUMPEPOCH in one transaction. Those who still
+    believe the former owner learn better by the higher epoch.
+
+    Raises:
+        PreconditionFailed: the node is a replica; by its table somebody who is not gone owns a
+            slot; or a former owner answers.
+        StepFailed: it does not serve the slots.
+
+    """
+    connection = await connections.to(step.node)
+    table = await node_table(connection)
+    slots = subtract(step.slots, table.myself.slots)
+    if not slots:
+        return
+    if table.myself.role is not Role.MASTER:
+        trouble = f"it is a replica of {table.myself.master_id}"
+    else:
+        trouble = next(
+            (
+                f"by its table {peer.id} at {peer.address} owns {described(owned)}"
+                for peer in table.peers
+                if peer.id not in step.gone and (owned := common(slots, peer.slots))
+            ),
+            "",
+        )
+    if trouble:
+        raise PreconditionFailed(
+            f"Expected {step.node} to be a master that can serve the slots {described(slots)}, "
+            f"whose owners are gone; {trouble}. Nothing was changed."
+        )
+    addresses = {(peer.id, peer.address) for peer in table.peers if peer.id in step.gone}
+    await together(
+        check_silent(gone_id, address, connections, _SILENCE_S)
+        for gone_id, address in addresses
+        if address
+    )
+    bounds = [bound for piece in slots for bound in (piece.first, piece.last)]
+    await connection.pipeline(
+        ("MULTI",),
+        ("CLUSTER", "DELSLOTSRANGE", *bounds),
+        ("CLUSTER", "ADDSLOTSRANGE", *bounds),
+        ("CLUSTER", "BUMPEPOCH"),
+        ("EXEC",),
+    )
+    missing = subtract(slots, (await node_table(connection)).myself.slots)
+    if missing:
+        raise StepFailed(f"{step.node} was given slots, and does not serve {described(missing)}.")

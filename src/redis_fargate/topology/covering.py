@@ -1,0 +1,32 @@
+"""COVER: serve slots again of which no node has the data any more.
+
+Only where the policy says that an empty slot is better than none. The nodes that owned them are
+forgotten afterwards, and their replicas, which never had a whole copy, follow other masters.
+"""
+
+from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.losses import loss
+from redis_fargate.topology.masters import masters
+from redis_fargate.topology.shares import shared_out
+from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
+from redis_fargate.topology.steps import AdoptSlots
+
+
+def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots, ...]:
+    """Give what is lost to the masters, and to the nodes that are to be some, with the fewest."""
+    lost = loss(fleet)
+    if lost is None or policy.on_data_loss is OnDataLoss.HALT:
+        return ()
+    candidates = [live for live in masters(fleet, spec, policy).final if live.task.running]
+    if not all(live in fleet.components[0] for live in candidates):
+        return ()  # JOIN comes first: a claim counts where its owner is known
+    # Who has just come to itself might choose an epoch that another has already.
+    newest = max((live.node.current_epoch for live in fleet.lives), default=0)
+    adopters = [live for live in candidates if live.node.current_epoch == newest]
+    if not adopters:
+        return ()
+    gone = tuple(entry.id for entry in lost.owners)
+    return tuple(
+        AdoptSlots(live.ref, share, gone, str(lost))
+        for live, share in shared_out(lost.slots, adopters)
+    )

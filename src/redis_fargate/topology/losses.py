@@ -1,0 +1,75 @@
+"""What is lost: slots whose owner is gone, and of which no replica has the data."""
+
+from dataclasses import dataclass
+
+from redis_fargate.topology.fleet import Entry, Fleet, Live
+from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, described, subtract
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Slots of which no node has the data any more."""
+
+    slots: SlotRanges
+    owners: tuple[Entry, ...]
+    """Those that took it with them, as far as anybody remembers them."""
+
+    def __str__(self) -> str:
+        whose = " and ".join(map(str, self.owners)) or "their owner"
+        verb = "are" if len(self.owners) > 1 else "is"
+        return (
+            f"The data of the slots {described(self.slots)} is lost: {whose} {verb} gone, and no "
+            "replica has a copy."
+        )
+
+
+def heirs(fleet: Fleet, gone: Entry) -> list[Live]:
+    """The replicas of a master that is gone which have its data, most of it first.
+
+    Those in tasks that are stopping are among them, for as long as they live.
+    """
+    replicas = [
+        live
+        for live in fleet.lives
+        if live.node.master_id == gone.id and live.node.replication.offset
+    ]
+    return sorted(
+        replicas,
+        key=lambda live: (-live.node.replication.offset, not live.task.running, live.task.id),
+    )
+
+
+def silent_heir(fleet: Fleet, gone: Entry) -> bool:
+    """Whether a replica of it runs that does not answer us, and may have more than all others."""
+    return any(other.staying and other.master_id == gone.id for other in fleet.entries)
+
+
+def loss(fleet: Fleet) -> Loss | None:
+    """Tell what a formed cluster has lost for good; None if nothing.
+
+    Slots without any owner are lost, since they had one. Nothing is while a task runs whose node
+    does not answer, and has neither slots nor a living master by others' tables: it may have the
+    data.
+    """
+    gone = {entry.id for entry in fleet.entries if entry.gone}
+    known = {
+        entry.task_id
+        for entry in fleet.entries
+        if entry.listed and (entry.slots or (entry.master_id and entry.master_id not in gone))
+    }
+    if any(
+        member.task.running and member.node is None and member.task.id not in known
+        for member in fleet.view.members
+    ):
+        return None
+    held = list(fleet.served)
+    owners: list[Entry] = []
+    for entry in fleet.entries:
+        if not subtract(entry.slots, fleet.served):
+            continue
+        if entry.gone and not heirs(fleet, entry) and not silent_heir(fleet, entry):
+            owners.append(entry)
+        else:
+            held += entry.slots
+    slots = subtract(ALL_SLOTS, held)
+    return Loss(slots, tuple(owners)) if slots else None

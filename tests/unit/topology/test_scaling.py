@@ -1,0 +1,485 @@
+"""More masters and fewer, lost shards, and moves that were interrupted, on the model cluster."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model import Model, assert_formed
+from test_rolling import SPEC, Service, protected
+
+from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.shares import transfers
+from redis_fargate.topology.slots import SLOT_COUNT, SlotRange, count, from_numbers, normalized
+from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
+from redis_fargate.topology.steps import (
+    AdoptSlots,
+    AllowFailover,
+    BeginForming,
+    CloseSlots,
+    DropLeftovers,
+    Failover,
+    MoveSlots,
+    NoteMoving,
+    Phase,
+    Replicate,
+    Reset,
+    Unprotect,
+)
+from redis_fargate.topology.view import Marker, OpenSlot, Role, Trouble
+
+REBUILD = Policy(on_data_loss=OnDataLoss.REBUILD_EMPTY)
+
+
+def loaded(zones: str, spec: Spec) -> Service:
+    """A cluster with data enough for every master to give some away."""
+    service = Service(zones, spec)
+    for server in service.model.servers.values():
+        server.keys *= 10_000
+    return service
+
+
+def keys(model: Model) -> int:
+    return sum(server.keys for server in model.servers.values() if server.slots)
+
+
+def moves(made: Plan) -> list[MoveSlots]:
+    return [step for step in made.steps if isinstance(step, MoveSlots)]
+
+
+def until_slots_move(service: Service) -> Plan:
+    """Reconcile until the plan is to move slots; that plan."""
+    for _ in range(20):
+        made = service.plan()
+        if moves(made):
+            return made
+        assert not any(isinstance(step, Unprotect) for step in made.steps)
+        service.execute(made)
+        service.model.tick()
+    raise AssertionError(f"no slots move: {made}")
+
+
+def assert_as_wanted(service: Service) -> None:
+    model, spec = service.model, service.spec
+    assert_formed(model, spec)
+    shares = [count(server.slots) for server in model.servers.values() if server.slots]
+    assert max(shares) - min(shares) <= 1
+    assert model.moving == ()
+    assert not any(server.barred for server in model.servers.values())
+    assert protected(model) == set(model.tasks)
+    assert not service.plan().steps
+
+
+CHANGES = [
+    (SPEC, Spec(5, 5)),
+    (Spec(5, 5), SPEC),
+    (Spec(1, 1), Spec(3, 3)),
+    (Spec(3, 3), Spec(1, 1)),
+    (Spec(3, 0), Spec(4, 0)),
+    (Spec(4, 0), Spec(2, 0)),
+    (SPEC, Spec(4, 2)),
+    (Spec(4, 2), SPEC),
+    (Spec(3, 6), Spec(6, 3)),
+    (Spec(2, 4), Spec(5, 5)),
+    (Spec(6, 6), Spec(4, 8)),
+]
+
+
+@pytest.mark.parametrize("tasks_first", [True, False], ids=["ECS first", "spec first"])
+@pytest.mark.parametrize(("before", "after"), CHANGES, ids=lambda spec: f"{spec}"[5:-1])
+def test_every_shape_becomes_every_other(before, after, tasks_first):
+    service = loaded(("abc" * 4)[: before.task_count], before)
+    held = keys(service.model)
+    if tasks_first:
+        service.start(max(0, after.task_count - before.task_count), "rev:1")
+        service.settle()
+    service.spec = after
+    service.rounds(after.task_count, "rev:1", 0)
+    assert_as_wanted(service)
+    assert keys(service.model) == held
+
+
+def test_a_change_of_mind_half_way():
+    service = loaded("abcabc", SPEC)
+    held = keys(service.model)
+    service.spec = Spec(5, 5)
+    service.start(4, "rev:1")
+    made = until_slots_move(service)
+    service.execute(replace(made, steps=made.steps[:2]))  # the note, and one of the moves
+    service.spec = SPEC
+    service.rounds(6, "rev:1", 0)
+    assert_as_wanted(service)
+    assert keys(service.model) == held
+
+
+def test_masters_that_leave_are_drained_before_anybody_is_spared():
+    service = loaded("abcabcabca", Spec(5, 5))
+    service.spec = SPEC
+    made = until_slots_move(service)
+    leaving = {step.source.task_id for step in moves(made)}
+    assert len(leaving) == 2
+    service.execute(made)
+    spared = {step.node.task_id for step in service.plan().steps if isinstance(step, Unprotect)}
+    assert leaving <= spared
+
+
+def test_new_masters_spread_over_zones_and_have_replicas_before_slots():
+    service = loaded("abcabc", SPEC)
+    service.spec = Spec(6, 6)
+    service.start(6, "rev:1")
+    made = until_slots_move(service)
+    servers = service.model.servers
+    takers = {step.target.task_id for step in moves(made)}
+    zones = Counter(service.model.tasks[task_id].zone for task_id in takers)
+    assert zones == {"a": 1, "b": 1, "c": 1}
+    for task_id in takers:
+        assert any(s.master_id == servers[task_id].id and s.linked for s in servers.values())
+
+
+def test_what_moves_is_written_down_before_and_struck_after():
+    service = loaded("abc", Spec(2, 0))
+    service.spec = Spec(3, 0)
+    made = until_slots_move(service)
+    first, *_, last = made.steps
+    moved = [piece for step in moves(made) for piece in step.slots]
+    assert first == NoteMoving(normalized(moved), first.why, Phase.SHAPE)
+    assert last == NoteMoving((), last.why, Phase.SHAPE)
+
+
+def test_the_pace_is_the_policy_s():
+    service = loaded("abc", Spec(2, 0))
+    service.spec = Spec(3, 0)
+    until_slots_move(service)
+    policy = Policy(pace=Pace(max_latency_ms=3, max_bytes_per_s=1e6))
+    made = planned(service, policy)
+    assert {step.pace for step in moves(made)} == {policy.pace}
+
+
+def memory(service: Service, used: int, most: int, **more: bool):
+    view = service.model.view()
+    members = [
+        replace(
+            member,
+            node=replace(member.node, used_memory_bytes=used, max_memory_bytes=most, **more),
+        )
+        for member in view.members
+    ]
+    return replace(view, members=tuple(members))
+
+
+def test_what_has_no_room_is_not_moved_there():
+    service = loaded("abcd", Spec(4, 0))
+    view = memory(service, used=90, most=100)
+    made = plan(view, Spec(3, 0), Policy())
+    assert not made.steps
+    assert any("MiB of memory for the slots" in sentence for sentence in made.waiting)
+    evicting = memory(service, used=90, most=100, evicts=True)
+    assert moves(plan(evicting, Spec(3, 0), Policy()))
+    roomy = memory(service, used=60, most=100)
+    assert moves(plan(roomy, Spec(3, 0), Policy()))
+
+
+@given(
+    st.lists(st.integers(0, 3000), min_size=1, max_size=8).filter(any),
+    st.integers(0, 3),
+)
+def test_transfers_balance_with_as_few_slots_as_can_be(weights, leaving):
+    sizes = [SLOT_COUNT * weight // sum(weights) for weight in weights]
+    sizes[0] += SLOT_COUNT - sum(sizes)
+    service = Service(("abc" * 3)[: len(sizes)], Spec(len(sizes), 0))
+    start = 0
+    for server, size in zip(service.model.servers.values(), sizes, strict=True):
+        server.slots = (SlotRange(start, start + size - 1),) if size else ()
+        start += size
+    lives = Fleet(service.model.view()).lives
+    leaving = min(leaving, len(lives) - 1)
+    masters, leavers = lives[leaving:], lives[:leaving]
+    held = {live.task.id: set(_numbers(live.node.slots)) for live in lives}
+    moved = 0
+    for giver, taker, slots in transfers(masters, leavers):
+        numbers = set(_numbers(slots))
+        assert numbers <= held[giver.task.id]
+        held[giver.task.id] -= numbers
+        held[taker.task.id] |= numbers
+        moved += len(numbers)
+    shares = [len(held[live.task.id]) for live in masters]
+    assert max(shares) - min(shares) <= 1
+    assert not any(held[live.task.id] for live in leavers)
+    least, extra = divmod(SLOT_COUNT, len(masters))
+    richest = sorted((count(live.node.slots) for live in masters), reverse=True)
+    needed = sum(max(0, size - least - (rank < extra)) for rank, size in enumerate(richest))
+    assert moved == needed + sum(count(live.node.slots) for live in leavers)
+
+
+def _numbers(ranges):
+    return (slot for piece in ranges for slot in range(piece.first, piece.last + 1))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5), st.integers(0, 2), st.integers(1, 5), st.integers(0, 2), st.integers())
+def test_scaling_that_dies_again_and_again_comes_to_its_end(before, each, after, then, seed):
+    chance = random.Random(seed)
+    service = loaded(("abc" * 5)[: before * (1 + each)], Spec(before, before * each))
+    held = keys(service.model)
+    service.spec = Spec(after, after * then)
+    missing = service.spec.task_count - len(service.model.tasks)
+    service.start(max(0, missing), "rev:1")
+    for _ in range(10):
+        made = service.plan()
+        service.execute(replace(made, steps=made.steps[: chance.randint(0, len(made.steps))]))
+        service.model.tick()
+    service.rounds(service.spec.task_count, "rev:1", 0)
+    assert keys(service.model) == held
+    assert_as_wanted(service)
+
+
+# -- lost shards --------------------------------------------------------------------------------
+
+
+def lose_a_shard(service: Service) -> list[str]:
+    model = service.model
+    master = model.servers["t001"]
+    lost = ["t001", *(t for t, s in model.servers.items() if s.master_id == master.id)]
+    for task_id in lost:
+        model.kill(task_id)
+    return lost
+
+
+def planned(service: Service, policy: Policy):
+    return plan(service.model.view(), service.spec, policy)
+
+
+def test_a_lost_shard_stays_lost_unless_the_policy_says_otherwise():
+    service = Service("abcabc", SPEC)
+    lose_a_shard(service)
+    made = planned(service, Policy())
+    assert not any(isinstance(step, AdoptSlots) for step in made.steps)
+    assert any("no replica has a copy. They stay unserved" in said for said in made.waiting)
+    made = planned(service, REBUILD)
+    assert {type(step) for step in made.steps} == {AdoptSlots}
+    assert "is lost" in made.steps[0].why
+
+
+def test_a_new_task_takes_a_lost_shard_if_there_is_one():
+    service = Service("abcabc", SPEC)
+    lose_a_shard(service)
+    new = service.model.start("a")
+    for _ in range(3):  # it is met first
+        made = planned(service, REBUILD)
+        if any(isinstance(step, AdoptSlots) for step in made.steps):
+            break
+        service.execute(made)
+        service.model.tick()
+    shares = {step.node.task_id: count(step.slots) for step in made.steps}
+    assert shares[new] == 5461  # one more, and it would have more than the others
+    assert sum(shares.values()) == 5462
+
+
+def test_nothing_is_given_up_while_somebody_may_have_it():
+    service = Service("abcabc", SPEC)
+    model = service.model
+    replica = next(t for t, s in model.servers.items() if s.master_id == model.servers["t001"].id)
+    model.kill("t001")
+    model.troubles[replica] = Trouble.UNREACHABLE
+    assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
+    # A task that nobody knows may have anything.
+    model.kill(replica)
+    stranger = model.start("a")
+    model.troubles[stranger] = Trouble.UNREACHABLE
+    assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
+
+
+def test_who_has_just_come_to_itself_adopts_nothing():
+    """Its epoch might be another's already."""
+    service = Service("abcabc", SPEC)
+    lose_a_shard(service)
+    slow = next(server for server in service.model.servers.values() if server.slots)
+    slow.current_epoch -= 1
+    adopters = {step.node.task_id for step in planned(service, REBUILD).steps}
+    assert adopters
+    assert slow.hostname not in adopters
+
+
+def test_total_loss_is_rebuilt_where_the_policy_says_so():
+    service = Service("abcabc", SPEC)
+    for task_id in list(service.model.tasks):
+        service.model.kill(task_id)
+    service.start(6, "rev:1")
+    assert "all data is lost" in planned(service, Policy()).refusals[0]
+    made = planned(service, REBUILD)
+    assert made.steps[0] == replace(made.steps[0], again=True)
+    assert isinstance(made.steps[0], BeginForming)
+    service.execute(made)
+    assert service.model.marker is Marker.FORMED
+    assert_formed(service.model, SPEC)
+
+
+# -- moves that were interrupted ------------------------------------------------------------------
+
+
+def seen(service: Service, changes: dict[str, dict[str, object]], **more: object):
+    """The view, with some nodes' fields changed."""
+    view = service.model.view()
+    members = [
+        replace(member, node=replace(member.node, **changes.get(member.task.id, {})))
+        for member in view.members
+    ]
+    return replace(view, members=tuple(members), **more)
+
+
+def test_a_slot_whose_keys_are_on_two_masters_is_moved_to_its_end():
+    service = Service("abc", Spec(3, 0))
+    owner, other = list(service.model.servers.values())[:2]
+    slot = owner.slots[0].first
+    # Neither knows it any more: only our note does, and the keys.
+    view = seen(service, {other.hostname: {"strays": {slot: 7}}}, moving=(SlotRange(slot, slot),))
+    (step,) = plan(view, service.spec, Policy()).steps
+    assert isinstance(step, MoveSlots)
+    assert (step.source.id, step.target.id) == (owner.id, other.id)
+    assert step.resumed
+    assert step.phase is Phase.SETTLE
+
+
+def test_what_is_found_without_a_note_is_written_down_first():
+    service = Service("abc", Spec(3, 0))
+    owner, other = list(service.model.servers.values())[:2]
+    slot = owner.slots[0].first
+    view = seen(
+        service,
+        {
+            other.hostname: {
+                "strays": {slot: 7},
+                "open_slots": (OpenSlot(slot, importing_from=owner.id),),
+            }
+        },
+    )
+    note, step = plan(view, service.spec, Policy()).steps
+    assert note == NoteMoving(from_numbers([slot]), note.why, Phase.SETTLE)
+    assert isinstance(step, MoveSlots)
+
+
+def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
+    service = Service("abc", Spec(3, 0))
+    owner, other = list(service.model.servers.values())[:2]
+    slot = owner.slots[0].first
+    moving = from_numbers([slot])
+    flags = {
+        owner.hostname: {"open_slots": (OpenSlot(slot, migrating_to=other.id),)},
+        other.hostname: {"open_slots": (OpenSlot(slot, importing_from=owner.id),)},
+    }
+    made = plan(seen(service, flags, moving=moving), service.spec, Policy())
+    assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
+    (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
+    assert step == NoteMoving((), step.why, Phase.SETTLE)
+
+
+def test_nothing_is_closed_while_a_task_may_have_keys():
+    service = Service("abc", Spec(3, 0))
+    owner, other, silent = service.model.servers.values()
+    slot = owner.slots[0].first
+    service.model.troubles[silent.hostname] = Trouble.UNREACHABLE
+    flags = {owner.hostname: {"open_slots": (OpenSlot(slot, migrating_to=other.id),)}}
+    view = service.model.view()
+    members = [
+        replace(member, node=replace(member.node, **flags.get(member.task.id, {})))
+        if member.node
+        else member
+        for member in view.members
+    ]
+    view = replace(view, members=tuple(members), moving=from_numbers([slot]))
+    steps = plan(view, service.spec, Policy()).steps
+    assert not any(isinstance(step, CloseSlots | NoteMoving) for step in steps)
+
+
+def test_a_replica_of_a_new_master_that_was_given_keys_takes_its_place():
+    """The master owned no slot yet, so Redis would elect nobody; and its keys are nowhere else."""
+    service = Service("abc", Spec(3, 0))
+    owner = next(iter(service.model.servers.values()))
+    service.spec = Spec(4, 4)
+    service.start(5, "rev:1")
+    made = until_slots_move(service)
+    new = moves(made)[0].target
+    replica = next(s for s in service.model.servers.values() if s.master_id == new.id)
+    replica.keys, replica.offset = 3, 30
+    service.model.kill(new.task_id)
+    moving = from_numbers([owner.slots[0].first])
+    (step,) = (
+        step
+        for step in plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
+        if isinstance(step, Failover)
+    )
+    assert step.node.id == replica.id
+    # With nothing in flight its keys are old ones, and it may be anything.
+    assert not any(
+        isinstance(step, Failover) for step in plan(seen(service, {}), service.spec, Policy()).steps
+    )
+
+
+def test_keys_that_nobody_serves_are_deleted_only_when_all_is_well():
+    service = Service("abc", Spec(3, 0))
+    service.spec = Spec(3, 1)
+    new = service.model.start("a")
+    service.settle()
+    changes: dict[str, dict[str, object]] = {
+        new: {"role": Role.MASTER, "master_id": None, "keys": 5}
+    }
+    (step,) = plan(seen(service, changes), service.spec, Policy()).steps
+    assert isinstance(step, DropLeftovers)
+    in_flight = seen(service, changes, moving=(SlotRange(0, 0),))
+    assert not any(
+        isinstance(s, DropLeftovers) for s in plan(in_flight, service.spec, Policy()).steps
+    )
+    unwell = seen(service, changes | {"t001": {"cluster_ok": False}})
+    assert not any(isinstance(s, DropLeftovers) for s in plan(unwell, service.spec, Policy()).steps)
+
+
+# -- replicas that move ---------------------------------------------------------------------------
+
+
+def test_a_replica_that_moves_may_be_elected_again_once_it_is_synchronised():
+    service = loaded("abcabcabc", Spec(3, 6))
+    model = service.model
+    rich, poor = (s for s in model.servers.values() if s.slots and s.hostname != "t001")
+    for server in model.servers.values():
+        if server.master_id == poor.id:
+            server.master_id, server.keys = rich.id, rich.keys
+    made = service.plan()
+    mover = next(step.node for step in made.steps if isinstance(step, Replicate))
+    service.execute(made)
+    assert model.servers[mover.task_id].barred
+    (step,) = service.plan().steps
+    assert isinstance(step, AllowFailover)
+    service.settle()
+    assert not any(server.barred for server in model.servers.values())
+
+
+def test_a_barred_replica_is_not_waited_for():
+    service = Service("abcabc", SPEC)
+    model = service.model
+    replica = next(t for t, s in model.servers.items() if s.master_id == model.servers["t001"].id)
+    model.servers[replica].barred = True
+    model.servers[replica].offset = 0
+    model.kill("t001")
+    made = planned(service, Policy())
+    assert made.soon_s == 0
+    assert any("no replica has a copy" in said for said in made.waiting)
+
+
+def test_a_replica_is_reset_only_while_there_are_more_than_wanted():
+    service = loaded("abcabc", SPEC)
+    service.spec = Spec(4, 2)
+    (step,) = service.plan().steps
+    assert isinstance(step, Reset)
+    service.spec = Spec(4, 3)
+    assert not any(isinstance(step, Reset) for step in service.plan().steps)
+
+
+def test_the_model_refuses_to_reset_the_only_copy():
+    service = loaded("ab", Spec(1, 1))
+    replica = next(s for s in service.model.servers.values() if s.role is Role.REPLICA)
+    ref = next(live.ref for live in Fleet(service.model.view()).lives if live.node.id == replica.id)
+    with pytest.raises(AssertionError, match="only copy"):
+        service.model.do("step", Reset(ref, None, "no."))
