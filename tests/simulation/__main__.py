@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=5, help="stop after so many")
     given = parser.parse_args()
     if given.seed is not None:
-        ended = play(given.seed)
+        ended = play(given.seed, verbose=True)
         print("\n".join(ended.log))
         print(f"seed {ended.seed}: {ended.broken or ended.hopeless or 'whole'}")
         return bool(ended.broken)

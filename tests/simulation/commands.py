@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from redis_fargate.nodes.connection import Command, Reply
 
 from . import slots as sets
-from .server import BAN_S, BUS_PORT, KEY_SLOTS, PORT, Entry, Server, key_bits
+from .server import BAN_S, BUS_PORT, KEY_SLOTS, PORT, Entry, Job, Server, key_bits, sets_of
 from .voting import MANUAL_S, fail_over, take_over
+
+LOST_ANSWERS = 0.02
+"""How often a source does not hear that its target has the keys."""
+JOB_S = (0.2, 8.0)
+"""How long Valkey 9 takes to move slots by itself."""
 
 
 class Refused(Exception):
@@ -47,6 +52,8 @@ def _line(server: Server, entry: Entry) -> str:
     flags += "master" if entry.master else "slave"
     flags += ",fail?" if entry.pfail else ",fail" if entry.fail else ""
     flags += ",noaddr" if entry.noaddr else ""
+    if mine and server.settings["cluster-replica-no-failover"] == "yes":
+        flags += ",nofailover"
     leader = server.table.get(entry.master_id) if entry.master_id else None
     epoch = leader.epoch if leader else entry.epoch
     linked = "connected" if mine or (entry.linked and not entry.noaddr) else "disconnected"
@@ -148,6 +155,7 @@ def _replicate(server: Server, given: Sequence[str]) -> Reply:
         raise Refused("I can only replicate a master, not a replica.")
     if server.me.master and (server.me.slots or server.keys):
         raise Refused("To set a master the node must be empty and without assigned slots.")
+    server.other_data |= bool(server.keys) and entry.id != server.me.master_id
     server.follow(entry)
     return "OK"
 
@@ -280,6 +288,128 @@ def _ping(server: Server, given: Sequence[str]) -> Reply:
     return "PONG"
 
 
+def _random_key(server: Server, given: Sequence[str]) -> Reply:
+    return server.net.rng.choice(sorted(server.keys)) if server.keys else None
+
+
+def _reset(server: Server, given: Sequence[str]) -> Reply:
+    """CLUSTER RESET SOFT"""
+    if server.me.master and server.keys:
+        raise Refused("CLUSTER RESET can't be called with master nodes containing keys")
+    if not server.me.master:
+        server.keys, server.offset = {}, 0
+    server.me.master, server.me.master_id, server.me.slots = True, None, 0
+    server.link = None
+    server.table = {server.id: server.me}
+    server.handshakes.clear()
+    server.migrating.clear()
+    server.importing.clear()
+    server.touch()
+    return "OK"
+
+
+def _unlink(server: Server, given: Sequence[str]) -> Reply:
+    """After ASKING."""
+    bits = key_bits(dict.fromkeys(given, 0))
+    if bits & ~(server.me.slots | sets_of(server.importing)):
+        raise Refused("MOVED")
+    return sum(server.keys.pop(key, None) is not None for key in given)
+
+
+def _flush(server: Server, given: Sequence[str]) -> Reply:
+    if not server.me.master:
+        raise Refused("READONLY You can't write against a read only replica.")
+    server.keys = {}
+    server.offset += 10
+    return "OK"
+
+
+def _memory(server: Server, given: Sequence[str]) -> Reply:
+    return 100 if given[1] in server.keys else None
+
+
+def _function(server: Server, given: Sequence[str]) -> Reply:
+    raise Refused("unknown command 'FUNCTION'")  # Redis 6.2's
+
+
+def _migrate(server: Server, given: Sequence[str]) -> Reply:
+    """MIGRATE: the keys are here or there; on both for a moment, and if the answer is lost."""
+    target = server.net.at.get(given[0])
+    keys = [key for key in given[given.index("KEYS") + 1 :] if key in server.keys]
+    if not keys:
+        return "NOKEY"
+    if target is None or target.frozen or not server.net.reaches(server, target):
+        raise Refused("IOERR error or timeout reading to target instance")
+    target.judge_state()
+    bits = key_bits(dict.fromkeys(keys, 0))
+    if not target.ok:
+        raise Refused("Target instance replied with error: CLUSTERDOWN The cluster is down")
+    if bits & ~(target.me.slots | sets_of(target.importing)) or not target.me.master:
+        raise Refused("Target instance replied with error: MOVED")
+    target.keys |= {key: server.keys[key] for key in keys}
+    target.offset += 10
+    if server.net.loses_answers and server.net.rng.random() < LOST_ANSWERS:
+        raise Refused("IOERR error or timeout reading to target instance")
+    for key in keys:
+        del server.keys[key]
+    server.offset += 10
+    return "OK"
+
+
+def _migrations(server: Server, given: Sequence[str]) -> Reply:
+    if not server.net.atomic:
+        raise Refused("unknown subcommand 'GETSLOTMIGRATIONS'. Try CLUSTER HELP.")
+    return [
+        [
+            *("name", job.name, "operation", "EXPORT", "target_node", job.target_id),
+            *("state", job.state, "message", ""),
+        ]
+        for job in server.jobs
+    ]
+
+
+def _migrate_slots(server: Server, given: Sequence[str]) -> Reply:
+    """Valkey 9's: all, or nothing."""
+    slots, target_id = _slots(given[1:-2]), given[-1]
+    _master_of(server, target_id)
+    if slots & ~server.me.slots:
+        raise Refused("Slots are not served by this node")
+    busy = [job for job in server.jobs if job.state == "snapshotting" and job.slots & slots]
+    if busy:
+        raise Refused("I am already migrating slot")
+    job = Job(f"job{len(server.jobs)}", target_id, slots)
+    server.jobs.append(job)
+    duration_s = server.net.rng.uniform(*JOB_S)
+    server.net.loop.call_later(duration_s, lambda: _end(server, job))
+    return "OK"
+
+
+def _end(server: Server, job: Job) -> None:
+    entry = server.table.get(job.target_id)
+    target = server.net.at.get(entry.address) if entry else None
+    job.state = "failed"
+    if (
+        not server.alive
+        or server.frozen
+        or job.slots & ~server.me.slots
+        or target is None
+        or target.id != job.target_id
+        or target.frozen
+        or not target.me.master
+        or not server.net.reaches(server, target)
+    ):
+        return
+    job.state = "success"
+    moved = {key: v for key, v in server.keys.items() if job.slots >> KEY_SLOTS[key] & 1}
+    target.keys |= moved
+    target.offset += 10
+    server.drop_keys(job.slots)
+    server.offset += 10
+    target.current_epoch = target.me.epoch = max(target.highest_epoch(), server.highest_epoch()) + 1
+    target.assign(target.me, job.slots)
+    server.net.broadcast(target)
+
+
 _COMMANDS: dict[str, Callable[[Server, Sequence[str]], Reply]] = {
     "NODES": _nodes,
     "MYID": lambda server, given: server.id,
@@ -297,12 +427,25 @@ _COMMANDS: dict[str, Callable[[Server, Sequence[str]], Reply]] = {
     "CONFIG": _config,
     "INFO": _info,
     "PING": _ping,
+    "RANDOMKEY": _random_key,
+    "RESET": _reset,
+    "MEMORY": _memory,
+    "UNLINK": _unlink,
+    "FLUSHALL": _flush,
+    "FUNCTION": _function,
+    "MIGRATE": _migrate,
+    "GETSLOTMIGRATIONS": _migrations,
+    "MIGRATESLOTS": _migrate_slots,
 }
-READING = frozenset({"NODES", "MYID", "INFO", "PING", "GETKEYSINSLOT", "COUNTKEYSINSLOT"})
+READING = frozenset({
+    "NODES", "MYID", "INFO", "PING", "GETKEYSINSLOT", "COUNTKEYSINSLOT", "GETSLOTMIGRATIONS",
+    "RANDOMKEY",
+})  # fmt: skip
+_READING_WORDS = (["CONFIG", "GET"], ["MEMORY", "USAGE"], ["FUNCTION", "DUMP"])
 
 
 def writes(command: Command) -> bool:
     """Whether a command may change something."""
     words = [str(word) for word in command[:2]]
     name = words[-1] if words[0] == "CLUSTER" else words[0]
-    return name not in READING and words != ["CONFIG", "GET"]
+    return name not in READING and words not in _READING_WORDS

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 
 from redis_fargate.aws.tasks import Observed
@@ -17,8 +17,9 @@ from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.plan import Plan, plan
-from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import NodeStep, Step, Unprotect
+from redis_fargate.topology.slots import SlotRanges
+from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
+from redis_fargate.topology.steps import NodeStep, Phase, Step, Unprotect
 from redis_fargate.topology.view import Member, Task, View
 
 from .clock import Clock, VirtualLoop
@@ -38,12 +39,11 @@ class ModelNodes:
     def __init__(self, wire: Wire) -> None:
         self._connections = Connections(ConnectionSettings(), wire.connect)
 
-    async def observe(self, tasks: Sequence[Task]) -> tuple[Member, ...]:
-        return await observe(tasks, self._connections)
+    async def observe(self, tasks: Sequence[Task], moving: SlotRanges) -> tuple[Member, ...]:
+        return await observe(tasks, self._connections, moving)
 
     async def execute(self, steps: Sequence[NodeStep], time_left_s: float) -> None:
-        patience_s = min(steps_on_nodes.PATIENCE_S, time_left_s)
-        await steps_on_nodes.execute(steps, self._connections, patience_s=patience_s)
+        await steps_on_nodes.execute(steps, self._connections, time_left_s)
 
     async def check_spare(self, steps: Sequence[Unprotect]) -> None:
         await steps_on_nodes.check_spare(steps, self._connections)
@@ -95,10 +95,12 @@ class Controller:
         self.running = 0
         self.runs = 0
         self.last: Result | None = None
+        self.on_data_loss = rng.choice(tuple(OnDataLoss))
         self.set_spec(spec)
 
     def set_spec(self, spec: Spec) -> None:
-        self.settings = Settings("c", "c", "s", "n", "d", "t", spec, Policy(form_patience_s=60.0))
+        policy = Policy(form_patience_s=60.0, on_data_loss=self.on_data_loss)
+        self.settings = Settings("c", "c", "s", "n", "d", "t", spec, policy)
 
     def event(self) -> None:
         """Something has changed, of which EventBridge tells."""
@@ -169,8 +171,8 @@ def virtual_time(loop: VirtualLoop, checked: Callable[[View, Plan], None]) -> It
     It looks again less often than it really does, which costs only virtual time.
     """
 
-    def planned(view: View, spec: Spec, policy: Policy) -> Plan:
-        made = plan(view, spec, policy)
+    def planned(view: View, spec: Spec, policy: Policy, without: Collection[Phase] = ()) -> Plan:
+        made = plan(view, spec, policy, without)
         checked(view, made)
         return made
 

@@ -60,6 +60,8 @@ class Service:
         self.revision = 1
         self.tasks: list[EcsTask] = []
         self.throttled_until_s = -1.0
+        self.reused = False
+        """Whether a task has got another's address, so that replicas may have followed it there."""
         self.working = 0
         """How many things are under way that will change something."""
         self._numbers = count(1)
@@ -108,7 +110,8 @@ class Service:
         if task.status is not Status.PENDING:
             self._remove(task)
             return
-        reuse = self._freed and self._rng.random() < REUSED
+        reuse = bool(self._freed) and self._rng.random() < REUSED
+        self.reused |= reuse
         task.address = self._freed.pop(0) if reuse else next(self._addresses)
         task.status = Status.RUNNING
         task.started_s = EPOCH_S + self._net.now_s
@@ -155,6 +158,7 @@ class Service:
 
     def give_away(self) -> str | None:
         """The address that was freed last, to another service."""
+        self.reused = True
         return self._freed.pop() if self._freed else None
 
     # -- what a user does ------------------------------------------------------------------------

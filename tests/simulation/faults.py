@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.view import Marker
 
 from . import slots as sets
@@ -130,6 +131,23 @@ def deploy(history: "History", rng: random.Random) -> str:
     return "deploy"
 
 
+def scale(history: "History", rng: random.Random) -> str:
+    """Somebody wants another shape; the controller and ECS hear of it one after the other."""
+    if history.controller.table.marker is not Marker.FORMED:
+        return "no scaling while the cluster is being formed"
+    masters = max(1, history.controller.settings.spec.master_count + rng.choice((-2, -1, 0, 1, 2)))
+    replicas = rng.choice((masters, masters, masters, 2 * masters, masters + 1))
+    history.spec = spec = Spec(masters, replicas)
+    told = [
+        lambda: history.controller.set_spec(history.spec),
+        lambda: history.service.scale(history.spec.task_count),
+    ]
+    first, second = rng.sample(told, 2)
+    first()
+    history.service.later(0, 20, second)
+    return f"scale to {spec}"
+
+
 def _each(
     history: "History",
     rng: random.Random,
@@ -155,5 +173,6 @@ MENU: tuple[tuple[Fault, float], ...] = (
     (throttle, 1.0),
     (one_more, 1.0),
     (deploy, 0.3),
+    (scale, 1.0),
     (foreign, 0.7),
 )

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 
 from redis_fargate.topology.plan import Plan
-from redis_fargate.topology.steps import NodeRef
+from redis_fargate.topology.slots import numbers
+from redis_fargate.topology.steps import AdoptSlots, NodeRef
 from redis_fargate.topology.view import View
 
 from . import slots as sets
 from .network import Network
-from .server import KEY_SLOTS, Server
+from .server import KEY_SLOTS, Server, key_bits
 
 
 class Broken(Exception):
@@ -38,10 +39,50 @@ class Data:
             self.acknowledged[key] = min(version, self._best(key))
 
     def excuse_election(self, winner: Server) -> None:
-        """Write off what the winner's master had not copied to it."""
+        """Write off what the winner's master had not copied to it.
+
+        What it does not have at all may have been moved away from its master.
+        """
         for key, version in self.acknowledged.items():
             if winner.me.slots >> KEY_SLOTS[key] & 1:
-                self.acknowledged[key] = min(version, winner.keys.get(key, 0))
+                own = winner.keys.get(key) or self._in_flight(key)
+                self.acknowledged[key] = min(version, own)
+
+    def _in_flight(self, key: str) -> int:
+        importing = (s for s in self._net.servers() if KEY_SLOTS[key] in s.importing)
+        return max((server.keys.get(key, 0) for server in importing), default=0)
+
+    def excuse_undeleted(self, dead: Server) -> None:
+        """Write off what follows from keys that had left a server, when not all its replicas knew.
+
+        Whoever takes its place serves its old copies of them.
+        """
+        for replica in self._net.servers():
+            if replica.me.master_id == dead.id:
+                for key, version in replica.keys.items():
+                    if KEY_SLOTS[key] in dead.migrating:
+                        known = self.acknowledged.get(key, 0)
+                        self.acknowledged[key] = min(known, version)
+
+    def check_adopted(self, made: Plan) -> None:
+        """No slot is given up while somebody lives who has its data."""
+        for step in made.steps:
+            if isinstance(step, AdoptSlots):
+                slots = set(numbers(step.slots))
+                for key, version in self.acknowledged.items():
+                    if version and KEY_SLOTS[key] in slots and self._held(key) >= version:
+                        raise Broken(f"I1: {key} is given up, and somebody has it: {step}")
+
+    def _held(self, key: str) -> int:
+        """The newest version in a shard to which it belongs, by a holder's own table."""
+        return max(
+            (
+                server.keys.get(key, 0)
+                for server in self._net.servers()
+                if (server.master or server.me).slots >> KEY_SLOTS[key] & 1
+            ),
+            default=0,
+        )
 
     def _best(self, key: str) -> int:
         return max((server.keys.get(key, 0) for server in self._net.servers()), default=0)
@@ -129,8 +170,11 @@ class Swings:
         self._seen[shape], self._last = self._count, shape
 
 
-def check_whole(servers: list[Server], master_count: int) -> None:
-    """I4: the cluster is one, everybody knows everybody and nobody else, all slots are served."""
+def check_whole(servers: list[Server], master_count: int, *, strays: bool) -> None:
+    """I4: the cluster is one, everybody knows everybody and nobody else, all slots are served.
+
+    Every master has its share of them, and no key of another's, unless ``strays`` are to be borne.
+    """
     ids = {server.id for server in servers}
     served = 0
     for server in servers:
@@ -141,9 +185,9 @@ def check_whole(servers: list[Server], master_count: int) -> None:
             raise Broken(f"I4: {server} does not know {missing}, and still knows {dead}")
         if not server.ok:
             raise Broken(f"I4: {server} says that the cluster is down")
-        if server.me.master and not server.me.slots:
-            raise Broken(f"I4: {server} is a master without slots")
-        if not server.me.master and not (server.link and server.link.up):
+        if server.me.master:
+            _check_share(server, master_count, strays=strays)
+        elif not (server.link and server.link.up):
             raise Broken(f"I4: {server} has no link to its master")
         if server.me.slots & served:
             raise Broken(f"I4: {server} serves what another one serves")
@@ -153,3 +197,15 @@ def check_whole(servers: list[Server], master_count: int) -> None:
     masters = sum(server.me.master for server in servers)
     if masters != master_count:
         raise Broken(f"I4: {masters} masters, {master_count} wanted")
+
+
+def _check_share(master: Server, master_count: int, *, strays: bool) -> None:
+    share = master.me.slots.bit_count()
+    if not share:
+        raise Broken(f"I4: {master} is a master without slots")
+    if not 0 <= share - sets.COUNT // master_count <= 1:
+        raise Broken(f"I4: {master} has {share} slots, and there are {master_count} masters")
+    if master.migrating or master.importing:
+        raise Broken(f"I4: {master} has slots in flight")
+    if key_bits(master.keys) & ~master.me.slots and not strays:
+        raise Broken(f"I4: {master} has keys of slots that are another's")

@@ -16,6 +16,10 @@ MESH_ROUNDS = 3
 """After so many rounds without news everybody talks to everybody, and then all are silent."""
 
 
+ATOMIC = 0.3
+"""In so many histories the servers are Valkey 9's."""
+
+
 class Network:
     """Where servers are, and who can talk to whom."""
 
@@ -32,6 +36,9 @@ class Network:
         """Winners of elections that nobody ordered, until somebody takes note."""
         self.misled: list[Server] = []
         """Replicas that followed their master's address to another server, likewise."""
+        self.atomic = rng.random() < ATOMIC
+        """Whether servers can move slots by themselves."""
+        self.loses_answers = True
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = 0
 
@@ -131,6 +138,12 @@ class Network:
         due_s = NEVER
         for entry in list(server.table.values()):
             silent_s = entry.silent_since_s
+            if entry.fail and silent_s is None and entry.slots:
+                undone_s = entry.failed_at_s + 2 * server.timeout_s + 0.1
+                if self.now_s < undone_s:
+                    due_s = min(due_s, undone_s)
+                else:
+                    server.touch()  # the next word of it counts
             if silent_s is None or entry.noaddr or entry.fail:
                 continue
             if not entry.pfail:

@@ -72,6 +72,16 @@ class Link:
     """The process at the other end, while it is up."""
 
 
+@dataclass(slots=True, eq=False)
+class Job:
+    """Slots that a server moves by itself (``slotMigrationJob``)."""
+
+    name: str
+    target_id: str
+    slots: int
+    state: str = "snapshotting"
+
+
 class Server:
     """A process, from its start to its end."""
 
@@ -91,11 +101,15 @@ class Server:
             "cluster-node-timeout": "15000",
             "repl-diskless-sync-delay": "5",
             "cluster-require-full-coverage": "no",
+            "cluster-replica-no-failover": "no",
         }
         self.migrating: dict[int, str] = {}
         self.importing: dict[int, str] = {}
+        self.jobs: list[Job] = []
         self.keys: dict[str, int] = {}
         self.offset = 0
+        self.other_data = False
+        """Whether it has another shard's data, until it is synchronised."""
         self.link: Link | None = None
         self.ok = False
         self.started_s = net.now_s

@@ -5,7 +5,8 @@ from functools import lru_cache
 
 from redis_fargate.topology.slots import SLOT_COUNT
 
-ALL = (1 << SLOT_COUNT) - 1
+COUNT = SLOT_COUNT
+ALL = (1 << COUNT) - 1
 
 
 def mask(first: int, last: int) -> int:

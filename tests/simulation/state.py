@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redis_fargate.aws.errors import AwsUnavailable, LeaseLost
-from redis_fargate.aws.state import Held, Lease
+from redis_fargate.aws.errors import AwsUnavailable, LeaseLost, MarkerChanged
+from redis_fargate.aws.state import Held, Lease, Remembered
+from redis_fargate.topology.slots import SlotRanges
 from redis_fargate.topology.view import Forming, Marker
 
 from .clock import EPOCH_S, VirtualLoop
@@ -22,6 +23,7 @@ class Table:
     dirty: bool = False
     marker: Marker = Marker.ABSENT
     forming: Forming | None = None
+    moving: SlotRanges = ()
     throttled_until_s: float = -1.0
 
 
@@ -61,22 +63,30 @@ class State:
         table.owner = None
         return True
 
-    def marker(self) -> tuple[Marker, Forming | None]:
+    def marker(self) -> Remembered:
         self._called()
-        return self.table.marker, self.table.forming
+        return Remembered(self.table.marker, self.table.forming, self.table.moving)
 
     def _held(self, lease: Lease) -> None:
         self._called(writing=True)
         if (self.table.owner, self.table.fencing) != (lease.owner, lease.fencing):
             raise LeaseLost("The lease went to another run.")
 
-    def begin_forming(self, lease: Lease, settings: Mapping[str, Mapping[str, str]]) -> None:
+    def begin_forming(
+        self, lease: Lease, settings: Mapping[str, Mapping[str, str]], *, again: bool
+    ) -> None:
         self._held(lease)
+        if again is not (self.table.marker is Marker.FORMED):
+            raise MarkerChanged("The marker says something else.")
         self.table.marker, self.table.forming = Marker.FORMING, Forming(settings)
 
     def finish_forming(self, lease: Lease) -> None:
         self._held(lease)
-        self.table.marker, self.table.forming = Marker.FORMED, None
+        self.table.marker, self.table.forming, self.table.moving = Marker.FORMED, None, ()
+
+    def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
+        self._held(lease)
+        self.table.moving = slots
 
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         self._called()

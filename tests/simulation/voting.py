@@ -32,7 +32,7 @@ def hold_elections(net: "Network", servers: Iterable[Server]) -> float:
     for server in servers:
         _count_late_votes(net, server)
         master = server.master
-        if master is None or not master.fail or not master.slots:
+        if master is None or not master.fail or not master.slots or not _valid(server):
             server.election_s = None
             continue
         if server.election_s is None:
@@ -46,6 +46,15 @@ def hold_elections(net: "Network", servers: Iterable[Server]) -> float:
             server.election_s = _closed_s(server) + 0.5 + 0.5 * net.rng.random()
         due_s = min(due_s, server.election_s)
     return due_s
+
+
+def _valid(server: Server) -> bool:
+    """Whether it may be elected, and cluster-replica-validity-factor finds its data new enough."""
+    if server.settings["cluster-replica-no-failover"] == "yes":
+        return False
+    link = server.link
+    age_s = server.net.now_s - link.lost_s if link and link.lost_s else 0.0
+    return server.offset > 0 and age_s <= 10 * server.timeout_s + 10
 
 
 def _closed_s(server: Server) -> float:

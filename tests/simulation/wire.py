@@ -74,6 +74,7 @@ class ModelConnection(NodeConnection):
         self._wire = wire
         self._server = server
         self._closed = False
+        self._queued: list[Command] | None = None
 
     @property
     def alive(self) -> bool:
@@ -82,7 +83,9 @@ class ModelConnection(NodeConnection):
     async def close(self) -> None:
         self._closed = True
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
+    async def exchange(
+        self, commands: Sequence[Command], timeout_s: float | None = None
+    ) -> list[Reply | CommandRefused]:
         server = self._server
         if self._closed:
             raise NodeUnreachable(f"The connection to {self} is closed.")
@@ -96,6 +99,20 @@ class ModelConnection(NodeConnection):
 
     def _one(self, server: Server, command: Command) -> Reply | CommandRefused:
         self._wire.fuse.burn(writing=writes(command))
+        if command[0] == "ASKING":
+            return "OK"
+        if command[0] == "MULTI":
+            self._queued = []
+            return "OK"
+        if command[0] == "EXEC":
+            queued, self._queued = self._queued or [], None
+            return [self._answer(server, each) for each in queued]
+        if self._queued is not None:
+            self._queued.append(command)
+            return "QUEUED"
+        return self._answer(server, command)
+
+    def _answer(self, server: Server, command: Command) -> Reply | CommandRefused:
         try:
             return answer(server, command)
         except Refused as refusal:
