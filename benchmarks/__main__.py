@@ -7,6 +7,7 @@ from pathlib import Path
 TITLES = {
     "forming.py": "Forming, from all nodes answering to all nodes ok and all replicas linked",
     "reconcile_converged.py": "A reconcile that finds nothing to do",
+    "moving.py": "Moving slots to a new master",
     "simulating.py": "The simulator",
     "package.py": "The controller's Lambda package",
 }
