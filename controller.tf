@@ -10,10 +10,12 @@ locals {
       CLOUDMAP_SERVICE   = local.discovery_service
       MASTER_COUNT       = tostring(var.master_count)
       REPLICA_COUNT      = tostring(var.replica_count)
+      ON_DATA_LOSS       = local.on_data_loss
       STATE_TABLE        = local.table_name
       REDIS_PORT         = tostring(local.port)
       TLS                = tostring(local.tls)
     },
+    { for name, value in local.slot_migration : name => tostring(value) if value != null },
     local.has_password ? { PASSWORD_SECRET_ARN = local.password_arn } : {},
     [for arn in local.ca_arns : { TLS_CA_SECRET_ARN = arn }]...
   )

@@ -34,6 +34,15 @@ locals {
   port       = local.tls_port > 0 ? local.tls_port : local.plain_port > 0 ? local.plain_port : 6379
   bus_port   = local.port + 10000
 
+  # Where there was to be data on disk, a person decides what becomes of slots that are lost.
+  persistent   = contains(["yes", "true"], lower(lookup(var.redis_config, "appendonly", "no"))) || !contains(["", "\"\""], lookup(var.redis_config, "save", ""))
+  on_data_loss = coalesce(var.on_data_loss, local.persistent ? "halt" : "rebuild_empty")
+
+  slot_migration = {
+    MOVE_MAX_LATENCY_MS  = var.slot_migration.max_latency_ms
+    MOVE_MAX_BYTES_PER_S = var.slot_migration.max_bytes_per_second
+  }
+
   # Certificates come from a secret, or with the image: then redis_config names its files and a tls_port.
   image_tls = var.tls == null && local.tls_port > 0
   tls       = var.tls != null || local.image_tls

@@ -242,6 +242,17 @@ variable "master_count" {
   }
 }
 
+variable "on_data_loss" {
+  type        = string
+  description = "What becomes of slots whose data no node holds any more: `halt` leaves them unserved until a person decides, `rebuild_empty` serves them again without data. Null is `halt` where redis_config has persistence (appendonly or save), else `rebuild_empty`."
+  default     = null
+
+  validation {
+    condition     = var.on_data_loss == null || contains(["halt", "rebuild_empty"], coalesce(var.on_data_loss, "-"))
+    error_message = "on_data_loss is ${jsonencode(var.on_data_loss)}: use \"halt\", \"rebuild_empty\" or null."
+  }
+}
+
 variable "permissions_boundary" {
   type        = string
   description = "ARN of the policy that bounds the roles."
@@ -453,6 +464,21 @@ variable "sidecar_containers" {
   validation {
     condition     = alltrue([for container in var.sidecar_containers : can(container.image) && !contains(["redis", "redis-exporter"], try(container.name, "redis"))])
     error_message = "Each of sidecar_containers needs an image and a name other than redis and redis-exporter."
+  }
+}
+
+variable "slot_migration" {
+  type = object({
+    max_latency_ms       = optional(number)
+    max_bytes_per_second = optional(number)
+  })
+  description = "How much moving slots, when master_count changes, may disturb clients: how many milliseconds a command may have to wait for it (10 unless set), and how many bytes may leave each master in a second (no limit unless set)."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for value in values(var.slot_migration) : coalesce(value, 1) >= 1])
+    error_message = "slot_migration is ${jsonencode({ for name, value in var.slot_migration : name => value if value != null })}: give 1 or more for each, or leave it out."
   }
 }
 

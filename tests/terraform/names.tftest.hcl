@@ -87,6 +87,7 @@ run "names" {
       CLOUDMAP_NAMESPACE = "local"
       CLOUDMAP_SERVICE   = "redis-cluster"
       MASTER_COUNT       = "3"
+      ON_DATA_LOSS       = "rebuild_empty"
       REPLICA_COUNT      = "3"
       STATE_TABLE        = "my-redis-cluster-state"
       REDIS_PORT         = "6379"

@@ -701,3 +701,23 @@ run "port_that_is_no_number" {
 
   expect_failures = [var.redis_config]
 }
+
+run "data_loss_that_nobody_knows" {
+  command = plan
+
+  variables {
+    on_data_loss = "restore"
+  }
+
+  expect_failures = [var.on_data_loss]
+}
+
+run "slots_that_never_move" {
+  command = plan
+
+  variables {
+    slot_migration = { max_bytes_per_second = 0 }
+  }
+
+  expect_failures = [var.slot_migration]
+}

@@ -427,3 +427,36 @@ run "least_privilege" {
     error_message = "Somebody else may take a role."
   }
 }
+
+run "data_that_was_to_last" {
+  command = plan
+
+  variables {
+    redis_config   = { appendonly = true }
+    slot_migration = { max_latency_ms = 2.5, max_bytes_per_second = 50000000 }
+  }
+
+  assert {
+    condition     = aws_lambda_function.controller[0].environment[0].variables["ON_DATA_LOSS"] == "halt"
+    error_message = "With persistence a person decides."
+  }
+
+  assert {
+    condition     = aws_lambda_function.controller[0].environment[0].variables["MOVE_MAX_LATENCY_MS"] == "2.5" && aws_lambda_function.controller[0].environment[0].variables["MOVE_MAX_BYTES_PER_S"] == "50000000"
+    error_message = "Slots move at another pace than was asked for."
+  }
+}
+
+run "data_loss_decided" {
+  command = plan
+
+  variables {
+    on_data_loss = "rebuild_empty"
+    redis_config = { save = "900 1" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.controller[0].environment[0].variables["ON_DATA_LOSS"] == "rebuild_empty"
+    error_message = "What the user says comes first."
+  }
+}

@@ -39,6 +39,8 @@ class Request:
     dry_run: bool = False
     until_healthy: bool = False
     """Whether to go on until the cluster is healthy, and to fail if it does not become so."""
+    fast: bool = False
+    """Whether slots are moved as fast as it goes, however long clients wait."""
     foreign: str = ""
     """Why the event is none of this controller's business; empty if it is."""
 
@@ -47,7 +49,7 @@ def understood(event: Mapping[str, Any], settings: Settings) -> Request:
     """Read an event of EventBridge, or a direct invocation.
 
     The latter is ``{"action": "reconcile"}`` or ``{"action": "status"}``; to ``reconcile`` either
-    ``"dry_run": true`` or ``"until": "healthy"`` may be added.
+    ``"dry_run": true`` or ``"until": "healthy"`` may be added, and ``"fast": true``.
 
     Raises:
         InvalidEvent: it is neither; says what is taken.
@@ -77,9 +79,7 @@ def _direct(event: Mapping[str, Any]) -> Request:
         raise InvalidEvent(
             f'The action {event["action"]!r} is not known: use "reconcile" or "status".'
         ) from None
-    dry_run = event.get("dry_run", False)
-    if not isinstance(dry_run, bool):
-        raise InvalidEvent(f"dry_run is {dry_run!r}: use true or false.")
+    dry_run, fast = _flag(event, "dry_run"), _flag(event, "fast")
     until = event.get("until")
     if until is not None and until != "healthy":
         raise InvalidEvent(f'until is {until!r}: use "healthy", or leave it out.')
@@ -88,7 +88,16 @@ def _direct(event: Mapping[str, Any]) -> Request:
             f'until is {until!r}, and nothing is to be done: use it with the action "reconcile", '
             "without dry_run."
         )
-    return Request(Trigger.DIRECT, action, dry_run, until_healthy=until is not None)
+    if fast and action is not Action.RECONCILE:
+        raise InvalidEvent('fast is true, and nothing is to be moved: use it with "reconcile".')
+    return Request(Trigger.DIRECT, action, dry_run, until_healthy=until is not None, fast=fast)
+
+
+def _flag(event: Mapping[str, Any], name: str) -> bool:
+    value = event.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidEvent(f"{name} is {value!r}: use true or false.")
+    return value
 
 
 def _foreign(trigger: Trigger, event: Mapping[str, Any], settings: Settings) -> str:

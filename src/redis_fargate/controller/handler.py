@@ -13,10 +13,12 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from redis_fargate.aws.clients import Clients
 from redis_fargate.aws.secrets import Secrets
@@ -28,11 +30,13 @@ from redis_fargate.controller.settings import Settings
 from redis_fargate.controller.until_healthy import until_healthy
 from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.health import Health
+from redis_fargate.topology.spec import Pace
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _logger = Logger(service="redis-fargate")
+_metrics = Metrics(namespace="RedisFargate")
 
 
 class RunFailed(RedisFargateError):
@@ -59,6 +63,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         cluster = os.environ.get("CLUSTER_NAME", "")
         result = Result(cluster, Outcome.FAILED, None, str(error), run=0)
     _log(result)
+    _measure(result)
     bad = result.outcome in {Outcome.FAILED, Outcome.REFUSED}
     if (bad and "action" not in event) or ("until" in event and result.health is not Health.OK):
         raise RunFailed(" ".join((result.verdict, *result.waiting)))
@@ -75,6 +80,9 @@ def _clients() -> tuple[Clients, Secrets]:
 async def _answer(
     request: Request, settings: Settings, request_id: str, deadline_s: float
 ) -> Result:
+    if request.fast:
+        pace = Pace(max_latency_ms=None)
+        settings = replace(settings, policy=replace(settings.policy, pace=pace))
     if request.foreign:
         return Result(settings.cluster_name, Outcome.IGNORED, None, request.foreign, run=0)
 
@@ -107,6 +115,16 @@ def _log_wave(steps: Sequence[StepReport], took_ms: float) -> None:
         ", ..." if len(steps) > 1 else "",
         extra={"phase": first.phase, "why": first.why, "took_ms": round(took_ms, 1)},
     )
+
+
+def _measure(result: Result) -> None:
+    """Publish what an alarm can stand on, in CloudWatch's embedded metric format."""
+    if result.health is None:
+        return
+    _metrics.add_dimension("Cluster", result.cluster)
+    _metrics.add_metric("LostSlots", MetricUnit.Count, result.lost_slots)
+    _metrics.add_metric("UnservedSlots", MetricUnit.Count, result.unserved_slots)
+    _metrics.flush_metrics()
 
 
 def _log(result: Result) -> None:

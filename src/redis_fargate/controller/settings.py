@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redis_fargate.topology.errors import InvalidSpecError, PermanentError
-from redis_fargate.topology.spec import Policy, Spec
+from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
 
 MAX_PORT = 55535
 """The cluster bus listens 10000 above the port."""
@@ -53,7 +53,7 @@ class Settings:
             cloudmap_service=reader.text("CLOUDMAP_SERVICE"),
             state_table=reader.text("STATE_TABLE"),
             spec=reader.spec("MASTER_COUNT", "REPLICA_COUNT"),
-            policy=Policy(form_patience_s=reader.seconds("FORM_PATIENCE_S", 120.0)),
+            policy=reader.policy(),
             redis_port=reader.number("REDIS_PORT", 6379, least=1, most=MAX_PORT),
             redis_username=reader.optional("REDIS_USERNAME"),
             password_secret=reader.optional("PASSWORD_SECRET_ARN"),
@@ -101,18 +101,38 @@ class _Reader:
             return least
         return number
 
-    def seconds(self, name: str, default: float) -> float:
+    def amount(self, name: str, example: str, *, least: float = 0.0) -> float | None:
         value = self.optional(name)
         if value is None:
-            return default
+            return None
         try:
-            seconds = float(value)
+            amount = float(value)
         except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds < float("inf"):
-            self.problems.append(f"{name} is {value!r}: give seconds, as 120.")
-            return default
-        return seconds
+            amount = -1.0
+        if not least <= amount < float("inf"):
+            self.problems.append(f"{name} is {value!r}: give {example}.")
+            return None
+        return amount
+
+    def policy(self) -> Policy:
+        usual = Policy()
+        patience_s = self.amount("FORM_PATIENCE_S", "seconds, as 120")
+        latency_ms = self.amount("MOVE_MAX_LATENCY_MS", "milliseconds of 1 or more", least=1)
+        bytes_per_s = self.amount("MOVE_MAX_BYTES_PER_S", "bytes per second of 1 or more", least=1)
+        return Policy(
+            usual.form_patience_s if patience_s is None else patience_s,
+            self._on_data_loss(),
+            Pace(usual.pace.max_latency_ms if latency_ms is None else latency_ms, bytes_per_s),
+        )
+
+    def _on_data_loss(self) -> OnDataLoss:
+        value = self.optional("ON_DATA_LOSS") or OnDataLoss.HALT.value
+        try:
+            return OnDataLoss(value)
+        except ValueError:
+            known = " or ".join(each.value for each in OnDataLoss)
+            self.problems.append(f"ON_DATA_LOSS is {value!r}: give {known}.")
+            return OnDataLoss.HALT
 
     def flag(self, name: str) -> bool:
         value = (self.optional(name) or "false").lower()

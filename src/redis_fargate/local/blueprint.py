@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis_fargate.local.module import module_root
-from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.spec import OnDataLoss, Spec
 
 Json = dict[str, Any]
 
@@ -49,6 +49,14 @@ class Blueprint:
         return f"{self.cluster_name}-initializer"
 
     @property
+    def on_data_loss(self) -> OnDataLoss:
+        """A person decides where there was to be data on disk; a cache is served again, empty."""
+        persistent = self.redis_config.get("appendonly") in {"yes", "true"} or (
+            self.redis_config.get("save", "") not in {"", '""'}
+        )
+        return OnDataLoss.HALT if persistent else OnDataLoss.REBUILD_EMPTY
+
+    @property
     def task_log_group(self) -> str:
         """Where the tasks log."""
         return f"/aws/ecs/{self.cluster_name}"
@@ -78,6 +86,7 @@ class Blueprint:
             "CLOUDMAP_SERVICE": DISCOVERY_SERVICE,
             "MASTER_COUNT": str(self.spec.master_count),
             "REPLICA_COUNT": str(self.spec.replica_count),
+            "ON_DATA_LOSS": self.on_data_loss.value,
             "STATE_TABLE": self.state_table,
             "REDIS_PORT": str(REDIS_PORT),
             "PASSWORD_SECRET_ARN": secret_arn,

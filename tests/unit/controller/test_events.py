@@ -93,6 +93,8 @@ def test_direct_invocations(event, request_):
         ({"source": "aws.ecs", "detail-type": "direct invocation"}, "is not understood"),
         ({"action": "destroy"}, "'destroy' is not known"),
         ({"action": "reconcile", "dry_run": "yes"}, "dry_run is 'yes'"),
+        ({"action": "reconcile", "fast": 1}, "fast is 1: use true or false"),
+        ({"action": "status", "fast": True}, "fast is true, and nothing is to be moved"),
         ({"action": "reconcile", "until": "ready"}, "until is 'ready'"),
         ({"action": "reconcile", "until": ["healthy"]}, "until is"),
         ({"action": "reconcile", "until": "healthy", "dry_run": True}, "without dry_run"),

@@ -1,7 +1,7 @@
 import pytest
 
 from redis_fargate.controller.settings import InvalidSettings, Settings
-from redis_fargate.topology.spec import Policy, Spec
+from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
 
 NEEDED = {
     "CLUSTER_NAME": "redis",
@@ -38,6 +38,9 @@ def test_everything():
             "TLS": "true",
             "TLS_CA_SECRET_ARN": "arn:ca",
             "FORM_PATIENCE_S": "1.5",
+            "ON_DATA_LOSS": "rebuild_empty",
+            "MOVE_MAX_LATENCY_MS": "2.5",
+            "MOVE_MAX_BYTES_PER_S": "5e7",
         }
     )
     assert settings.redis_port == 7000
@@ -45,7 +48,7 @@ def test_everything():
     assert settings.redis_username == "controller"
     assert settings.tls
     assert settings.tls_ca_secret == "arn:ca"
-    assert settings.policy == Policy(form_patience_s=1.5)
+    assert settings.policy == Policy(1.5, OnDataLoss.REBUILD_EMPTY, Pace(2.5, 50_000_000))
 
 
 def test_all_that_is_missing_is_named_at_once():
@@ -67,6 +70,9 @@ def test_all_that_is_missing_is_named_at_once():
         ({"TLS": "yes"}, "TLS is 'yes': give true or false."),
         ({"FORM_PATIENCE_S": "nan"}, "FORM_PATIENCE_S is 'nan': give seconds"),
         ({"FORM_PATIENCE_S": "-1"}, "FORM_PATIENCE_S is '-1': give seconds"),
+        ({"ON_DATA_LOSS": "restore"}, "ON_DATA_LOSS is 'restore': give halt or rebuild_empty."),
+        ({"MOVE_MAX_LATENCY_MS": "0"}, "MOVE_MAX_LATENCY_MS is '0': give milliseconds of 1 or"),
+        ({"MOVE_MAX_BYTES_PER_S": "1 MB"}, "MOVE_MAX_BYTES_PER_S is '1 MB': give bytes per second"),
         ({"REDIS_USERNAME": "me"}, "REDIS_USERNAME is set without PASSWORD_SECRET_ARN"),
         ({"TLS_CA_SECRET_ARN": "arn:ca"}, "TLS_CA_SECRET_ARN is set, but TLS is not true"),
     ],
