@@ -34,8 +34,11 @@ def test_three_masters_and_three_replicas(cli: Cli, name: str) -> None:
     shown = cli.run("local", "status").stdout
     assert up.host in shown
     assert "REDISCLI_AUTH=" in shown
-    from_afar = ("status", "--cluster-name", "redis-local", "--endpoint-url", cli.endpoint)
-    cli.run(*from_afar, "--region", "us-east-1")
+    from_afar = ("--cluster-name", "redis-local", "--endpoint-url", cli.endpoint)
+    cli.run("status", *from_afar, "--region", "us-east-1")
+    reconcile = ("reconcile", *from_afar, "--region", "us-east-1")
+    assert cli.json(*reconcile, "--fast")["outcome"] == "converged"
+    assert cli.json(*reconcile, "--dry-run")["outcome"] == "planned"
 
     assert "Stopped" in cli.run("local", "down").stdout
     cli.assert_nothing_left()

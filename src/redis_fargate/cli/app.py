@@ -10,6 +10,7 @@ from redis_fargate.cli import (
     local_status,
     local_stop_task,
     local_up,
+    reconcile,
     status,
 )
 from redis_fargate.cli.exitcodes import EXIT_CODES
@@ -31,6 +32,7 @@ app = _tree("A Redis Cluster on AWS ECS Fargate that forms and heals itself.")
 local = _tree("The local cloud: an AWS endpoint, ECS and real Redis servers on this machine.")
 app.command("init")(init.init)
 app.command("status")(status.status)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(local, name="local")
 local.command("up")(local_up.up)
 local.command("down")(local_down.down)

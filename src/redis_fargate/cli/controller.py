@@ -1,6 +1,7 @@
 """Asks the controller, wherever its function runs."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from redis_fargate.aws.errors import translated
@@ -11,12 +12,15 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 
+STATUS = {"action": "status"}
+
+
 class ControllerFailed(TemporaryError):
     """The controller's function ended without a result; the message is its last word."""
 
 
-def ask_for_status(functions: "LambdaClient", function_name: str) -> Result:
-    """Let the controller look at the cluster and judge it; nothing is changed.
+def ask(functions: "LambdaClient", function_name: str, request: Mapping[str, object]) -> Result:
+    """Invoke the controller's function, and await the result; ``controller.events`` has requests.
 
     Raises:
         ControllerFailed: the function failed, or its answer is no result.
@@ -24,9 +28,7 @@ def ask_for_status(functions: "LambdaClient", function_name: str) -> Result:
 
     """
     with translated("lambda", f"function {function_name}"):
-        answer = functions.invoke(
-            FunctionName=function_name, Payload=json.dumps({"action": "status"})
-        )
+        answer = functions.invoke(FunctionName=function_name, Payload=json.dumps(request))
         payload = answer["Payload"].read()
     try:
         document = json.loads(payload)

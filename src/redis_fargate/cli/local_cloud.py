@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from redis_fargate.aws.errors import translated
-from redis_fargate.cli.controller import ask_for_status
+from redis_fargate.cli.controller import STATUS, ask
 from redis_fargate.cli.output import print_json, print_line
 from redis_fargate.cli.render import print_result
 from redis_fargate.controller.result import NodeReport, Result
@@ -34,8 +34,8 @@ class LocalCloud:
         return f"{self.record.cluster_name}-initializer"
 
     def status(self) -> Result:
-        """Ask the controller; raises as ``ask_for_status`` does."""
-        return ask_for_status(self.clients.functions, self.function_name)
+        """Ask the controller; raises as ``ask`` does."""
+        return ask(self.clients.functions, self.function_name, STATUS)
 
     def password(self) -> str:
         """Read the nodes' password; raises as ``aws.errors.translated`` does."""

@@ -16,30 +16,37 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 60
+LOOK_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 905
+"""A little more than the longest time that a function may take."""
 
 
 @contextmanager
 def lambda_client(
-    region: str | None, profile: str | None, endpoint_url: str | None
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    timeout_s: float = LOOK_TIMEOUT_S,
 ) -> Iterator["LambdaClient"]:
     """Open a Lambda client; what is None is looked up where the AWS CLI looks.
 
-    Credentials are looked for at the first call, not here.
+    Credentials are looked for at the first call, not here. An answer is awaited for ``timeout_s``.
 
     Raises:
         AwsRefused: no region, no such profile, or a configuration that cannot be read.
         typer.BadParameter: the region or the URL cannot be one.
 
     """
-    client = _client(region, profile, endpoint_url)
+    client = _client(region, profile, endpoint_url, timeout_s)
     try:
         yield client
     finally:
         client.close()
 
 
-def _client(region: str | None, profile: str | None, endpoint_url: str | None) -> "LambdaClient":
+def _client(
+    region: str | None, profile: str | None, endpoint_url: str | None, timeout_s: float
+) -> "LambdaClient":
     try:
         # AWS_REGION is the AWS CLI's word; boto3 knows AWS_DEFAULT_REGION alone.
         session = boto3.Session(
@@ -50,7 +57,8 @@ def _client(region: str | None, profile: str | None, endpoint_url: str | None) -
             endpoint_url=endpoint_url,
             config=Config(
                 connect_timeout=_CONNECT_TIMEOUT_S,
-                read_timeout=_READ_TIMEOUT_S,
+                read_timeout=timeout_s,
+                tcp_keepalive=True,  # an idle connection through NAT is forgotten after 350 s
                 retries={"mode": "standard", "total_max_attempts": 2},
             ),
         )

@@ -1,28 +1,19 @@
 """``redis-fargate status``."""
 
-from typing import Annotated
-
 import typer
 
-from redis_fargate.cli.controller import ask_for_status
+from redis_fargate.cli.controller import STATUS, ask
 from redis_fargate.cli.exitcodes import of_health
-from redis_fargate.cli.options import Json
+from redis_fargate.cli.options import ClusterName, EndpointUrl, Json, Profile, Region
 from redis_fargate.cli.output import print_json, progress
 from redis_fargate.cli.render import print_result
 
 
 def status(
-    cluster_name: Annotated[str, typer.Option(help="The Terraform module's cluster_name.")],
-    region: Annotated[
-        str | None, typer.Option(help="AWS region.  [default: as the AWS CLI]")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Profile of the AWS configuration.  [default: as the AWS CLI]"),
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="Another AWS endpoint, such as a local one.")
-    ] = None,
+    cluster_name: ClusterName,
+    region: Region = None,
+    profile: Profile = None,
+    endpoint_url: EndpointUrl = None,
     as_json: Json = False,  # noqa: FBT002 - an option, given by name
 ) -> None:
     """Show a cluster's shards, and whether it is as it is wanted.
@@ -38,7 +29,7 @@ def status(
     with progress() as tell:
         tell(f"Asking the controller of {cluster_name} …")
         with lambda_client(region, profile, endpoint_url) as functions:
-            result = ask_for_status(functions, f"{cluster_name}-initializer")
+            result = ask(functions, f"{cluster_name}-initializer", STATUS)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -48,6 +48,7 @@ def run(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedP
         (["local", "scale", "--replicas", "4"], 3, "No local cloud runs"),
         (["local", "logs"], 3, "No local cloud runs"),
         (["status"], 2, "--cluster-name"),
+        (["reconcile"], 2, "--cluster-name"),
         (["init"], 2, "'DIR'"),
         (["init", "/nowhere/x", "--cluster-name", "1st"], 2, "a letter first"),
         (["init", "/nowhere/x", "--region", "europe"], 2, "like eu-west-1"),
@@ -120,8 +121,8 @@ def test_down_where_nothing_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "status", "local up", "local down", "local status", "local scale", "local stop-task",
-     "local logs"],
+    ["init", "status", "reconcile", "local up", "local down", "local status", "local scale",
+     "local stop-task", "local logs"],
 )  # fmt: skip
 def test_help_has_an_example(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, *command.split(), "--help")
