@@ -2,14 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
 import pytest
+from redis import Redis
 
 import servers
 from killing import Fuse as RealFuse
@@ -18,17 +20,20 @@ from reconciling import Reconciler
 from redis_fargate.nodes.connection import Command, Connect, Connections, connect
 from redis_fargate.nodes.errors import CommandRefused
 from redis_fargate.nodes.settings import ConnectionSettings
-from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.errors import TemporaryError
+from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
 from redis_fargate.topology.view import Role, Task
 from servers import PROGRAMS, Program
 
 from .clock import VirtualLoop
 from .network import Network
-from .server import new_id
+from .server import KEY_SLOTS, KEYS, new_id
 from .wire import Fuse, Killed, Wire
 
 TIMEOUT_MS = "2000"
 PATIENCE_S = 40.0
+RUNS = 40
 
 
 class World(Protocol):
@@ -48,6 +53,9 @@ class World(Protocol):
 
     def tasks(self) -> list[tuple[int, Task]]:
         """Those that live, with their index."""
+
+    def write(self, index: int, key: str) -> None:
+        """Let a client write a key to whom it belongs."""
 
 
 def _task(task_id: str, index: int, address: str) -> Task:
@@ -80,6 +88,10 @@ class Real:
             for index, server in enumerate(self.fleet.servers)
             if index not in self.dead
         ]
+
+    def write(self, index: int, key: str) -> None:
+        with Redis(self.fleet.servers[index].address, servers.PORT) as client:
+            client.set(key, "1")
 
 
 class Model:
@@ -115,6 +127,10 @@ class Model:
             if server.alive
         ]
 
+    def write(self, index: int, key: str) -> None:
+        self.servers[index].keys[key] = 1
+        self.servers[index].offset += 10
+
 
 class Play:
     """A history under way in one of the worlds."""
@@ -127,12 +143,55 @@ class Play:
         self.reconciler.tasks = tuple(task for _, task in self.world.tasks())
         self.reconciler.connect = self.world.connect(writes_left)
 
-    def reconcile(self, writes_left: float = float("inf")) -> None:
+    def write(self) -> None:
+        """Write all keys there are, and wait until every replica has them."""
+        index_of = {task.id: index for index, task in self.world.tasks()}
+        for key in KEYS:
+            slot = KEY_SLOTS[key]
+            owner = next(
+                member.task.id
+                for member in self.reconciler.members
+                if member.node
+                and any(slot in range(p.first, p.last + 1) for p in member.node.slots)
+            )
+            self.world.write(index_of[owner], key)
+        self.until(Play.full)
+
+    def full(self) -> bool:
+        """Whether no key is missing, and each replica has as many as its master."""
+        nodes = {m.node.id: m.node for m in self.reconciler.members if m.node}
+        masters = [node for node in nodes.values() if node.role is Role.MASTER]
+        return sum(node.keys for node in masters) == len(KEYS) and all(
+            node.keys == nodes[node.master_id].keys
+            for node in nodes.values()
+            if node.master_id in nodes
+        )
+
+    def lose(self, *indices: int) -> None:
+        """Tasks stop, and ECS says so."""
+        ids = {task.id for index, task in self.world.tasks() if index in indices}
+        for index in indices:
+            self.world.kill(index)
+        self.reconciler.memory.stopped |= ids
+
+    def reconcile(self, writes_left: float = float("inf")) -> Plan | None:
+        """Run once; what is left to do or to wait for, None if it was killed."""
         self._renew(writes_left)
         try:
-            self.world.run(self.reconciler.run)
+            left: Plan = self.world.run(self.reconciler.run)
         except (Killed, RealKilled):
             assert writes_left < float("inf")
+            return None
+        return left
+
+    def reconcile_until(self, met: Callable[["Play"], bool]) -> None:
+        """Run, and run again, until nothing is left to do and a condition is met."""
+        for _ in range(RUNS):
+            with suppress(TemporaryError):  # the controller looks again, too
+                if (left := self.reconcile()) and not left.soon_s and met(self):
+                    return
+            self.world.run(lambda: asyncio.sleep(0.5))
+        raise AssertionError(self.shape())
 
     def until(self, met: Callable[["Play"], bool]) -> None:
         """Look until a condition is met."""
@@ -151,11 +210,12 @@ class Play:
         self.world.run(wait)
 
     def send(self, index: int, *command: str) -> str:
-        """Send one command; ``refused``, or the answer. Words like ``#3`` are servers' ids."""
+        """Send one command; ``refused``, or the answer. ``#3`` is an id, and ``@3`` an address."""
         self._renew()
         address = dict(self.world.tasks())[index].address
-        ids = {f"#{index}": self._id(index) for index, _ in self.world.tasks()}
-        words: Command = tuple(ids.get(word, word) for word in command)
+        known = {f"#{index}": self._id(index) for index, _ in self.world.tasks()}
+        known |= {f"@{index}": task.address or "" for index, task in self.world.tasks()}
+        words: Command = tuple(known.get(word, word) for word in command)
 
         async def exchange() -> str:
             async with Connections(ConnectionSettings(), self.reconciler.connect) as opened:
@@ -186,6 +246,7 @@ class Play:
                 node and node.replication.link_up,
                 node and sorted(str(ids.get(peer.id, "gone")) for peer in node.peers),
                 node and node.cluster_ok,
+                node and node.keys,
                 node and {name: node.settings[name] for name in sorted(node.settings)},
             )
             for index, node in sorted(nodes.items())
@@ -216,6 +277,16 @@ class Play:
         """Whether everybody has met whom there is."""
         nodes = [member.node for member in self.reconciler.members]
         return all(node and len(node.peers) >= len(nodes) - 1 for node in nodes)
+
+    def settled(self, spec: Spec) -> bool:
+        """Whether there is a cluster of that shape, with all keys; there may be more nodes."""
+        nodes = [member.node for member in self.reconciler.members if member.node]
+        return (
+            all(node.cluster_ok and node.replication.link_up is not False for node in nodes)
+            and sum(bool(node.slots) for node in nodes) == spec.master_count
+            and sum(node.role is Role.REPLICA for node in nodes) >= spec.replica_count
+            and self.full()
+        )
 
     def whole(self) -> bool:
         nodes = [member.node for member in self.reconciler.members]
@@ -327,6 +398,66 @@ def refuses(play: Play) -> Iterator[object]:
     yield [(command, play.send(*command)) for command in commands]
 
 
+def shifts(spec: Spec, *, killed_after: Sequence[int] = ()) -> Callable[[Play], Iterator[object]]:
+    """Another shape, with all keys in it; at first by runs that are killed."""
+
+    def history(play: Play) -> Iterator[object]:
+        yield from forms(play)
+        play.write()
+        play.world.start(max(0, spec.task_count - 6))
+        play.reconciler.spec = spec
+        for writes in killed_after:
+            play.reconcile(writes)
+        play.reconcile_until(lambda play: play.settled(spec))
+        yield play.shape()
+
+    return history
+
+
+def adopts(play: Play) -> Iterator[object]:
+    """A whole shard dies, and others serve its slots again, without data."""
+    yield from forms(play)
+    play.write()
+    lost = play.master(2)
+    play.reconciler.policy = Policy(on_data_loss=OnDataLoss.REBUILD_EMPTY)
+    play.lose(lost, play.replica_of(lost))
+    play.world.start(2)
+    play.until(lambda play: all(member.node for member in play.reconciler.members))
+    play.reconcile_until(Play.whole)
+    yield play.shape()
+
+
+def keeps_its_keys(play: Play) -> Iterator[object]:
+    """What servers with keys do not do, on purpose."""
+    yield from forms(play)
+    play.write()
+    one, two = play.master(0), play.master(1)
+    replica = play.replica_of(one)
+    key = next(key for key in KEYS if KEY_SLOTS[key] < 5000)
+    slot = str(KEY_SLOTS[key])
+    migrate = ("MIGRATE", f"@{two}", "6379", "", "0", "1000", "REPLACE", "KEYS", key)
+    commands = [
+        (one, "CLUSTER", "SETSLOT", slot, "NODE", f"#{two}"),
+        (one, "CLUSTER", "RESET", "SOFT"),
+        (one, "CLUSTER", "REPLICATE", f"#{two}"),
+        (two, "UNLINK", key),
+        (one, *migrate),
+        (replica, "FLUSHALL"),
+        (one, "CLUSTER", "COUNTKEYSINSLOT", slot),
+        (two, "CLUSTER", "SETSLOT", slot, "IMPORTING", f"#{one}"),
+        (one, "CLUSTER", "SETSLOT", slot, "MIGRATING", f"#{two}"),
+        (one, "CLUSTER", "SETSLOT", slot, "NODE", f"#{two}"),
+        (one, *migrate),
+        (one, *migrate),
+        (one, "CLUSTER", "COUNTKEYSINSLOT", slot),
+        (two, "CLUSTER", "COUNTKEYSINSLOT", slot),
+        (two, "CLUSTER", "SETSLOT", slot, "NODE", f"#{two}"),
+        (two, "CLUSTER", "SETSLOT", slot, "IMPORTING", f"#{one}"),
+        (replica, "CLUSTER", "RESET", "SOFT"),
+    ]
+    yield [(command, play.send(*command)) for command in commands]
+
+
 def fails_over(how: tuple[str, ...], *, kill: int) -> Callable[[Play], Iterator[object]]:
     """A failover that is ordered, with so many masters dead before."""
 
@@ -351,6 +482,11 @@ HISTORIES: dict[str, Callable[[Play], Iterator[object]]] = {
     "loses a master": loses_a_master,
     "loses a master while forming": loses_a_master_while_forming,
     "refuses": refuses,
+    "keeps its keys": keeps_its_keys,
+    "gets a master": shifts(Spec(4, 4)),
+    "loses a master by wish": shifts(Spec(2, 2)),
+    "gets a master by runs that are killed": shifts(Spec(4, 4), killed_after=(7, 40, 25)),
+    "adopts": adopts,
     "fails over": fails_over((), kill=0),
     "fails over by force": fails_over(("FORCE",), kill=1),
     "fails over by force with most masters dead": fails_over(("FORCE",), kill=2),

@@ -48,7 +48,7 @@ async def move(
     for share in await _shares(source, slots, pacer.most_keys):
         if now_s() >= ends_s:
             return
-        before = {job.name for job in await _jobs(source)}
+        before = {job.name for job in await _jobs(step, source)}
         await source.call(
             *("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"),
             *(bound for piece in share.slots for bound in (piece.first, piece.last)),
@@ -56,7 +56,9 @@ async def move(
         )
         await await_jobs(step, connections, ends_s)
         failed = [
-            job for job in await _jobs(source) if job.name not in before and job.state != "success"
+            job
+            for job in await _jobs(step, source)
+            if job.name not in before and job.state != "success"
         ]
         if failed:
             raise StepFailed(
@@ -71,18 +73,18 @@ class _Job:
     """A migration that the source knows of; it remembers those that have ended for a while."""
 
     name: str
-    target_id: str
     state: str
     message: str
 
 
-async def _jobs(source: NodeConnection) -> list[_Job]:
+async def _jobs(step: MoveSlots, source: NodeConnection) -> list[_Job]:
+    """Those to the step's target: others may be under way at the same time."""
     answer = await source.call(*_JOBS)
     jobs = []
     for entry in answer if isinstance(answer, list) else []:
         facts = dict(zip(map(str, entry[::2]), map(str, entry[1::2]), strict=True))
-        if facts["operation"] == "EXPORT":
-            jobs.append(_Job(facts["name"], facts["target_node"], facts["state"], facts["message"]))
+        if facts["operation"] == "EXPORT" and facts["target_node"] == step.target.id:
+            jobs.append(_Job(facts["name"], facts["state"], facts["message"]))
     return jobs
 
 
@@ -95,9 +97,7 @@ async def await_jobs(step: MoveSlots, connections: Connections, ends_s: float) -
     """
     source = await connections.to(step.source)
     async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
-        if all(
-            job.state in _ENDED for job in await _jobs(source) if job.target_id == step.target.id
-        ):
+        if all(job.state in _ENDED for job in await _jobs(step, source)):
             return
     raise StillMoving(
         f"Slots are still on their way from {step.source} to {step.target}: the next look goes on."
