@@ -325,7 +325,11 @@ def _flush(server: Server, given: Sequence[str]) -> Reply:
 
 
 def _memory(server: Server, given: Sequence[str]) -> Reply:
-    return 100 if given[1] in server.keys else None
+    if given[1] in server.keys:
+        return 100
+    if KEY_SLOTS[given[1]] in server.migrating:
+        raise Refused("ASK")
+    return None
 
 
 def _function(server: Server, given: Sequence[str]) -> Reply:

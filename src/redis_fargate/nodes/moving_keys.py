@@ -164,9 +164,9 @@ class _Mover:
             group = tuple(keys)
 
     async def _sizes_bytes(self, keys: dict[int, list[Key]]) -> Iterator[int]:
-        """How large each key is, in order; 0 where it has gone."""
-        sizes = await self._source.pipeline(
-            *(("MEMORY", "USAGE", name) for names in keys.values() for name in names)
+        """How large each key is, in order; 0 where it has gone, of which the source says ASK."""
+        sizes = await self._source.exchange(
+            [("MEMORY", "USAGE", name) for names in keys.values() for name in names]
         )
         return (size if isinstance(size, int) else 0 for size in sizes)
 
