@@ -112,8 +112,7 @@ def _config(server: Server, given: Sequence[str]) -> Reply:
     verb, name, *value = given
     if verb == "GET":
         return [name, server.settings[name]] if name in server.settings else []
-    server.settings[name] = value[0]
-    server.net.poke()
+    server.configure(name, value[0])
     return "OK"
 
 
@@ -253,12 +252,13 @@ def _set_slot(server: Server, given: Sequence[str]) -> Reply:
 def _give(server: Server, slot: int, owner: Entry) -> None:
     """SETSLOT NODE"""
     bit = 1 << slot
-    if server.me.slots & bit and owner is not server.me and key_bits(server.keys) & bit:
+    has_keys = any(KEY_SLOTS[key] == slot for key in server.keys)
+    if has_keys and server.me.slots & bit and owner is not server.me:
         raise Refused(
             f"Can't assign hashslot {slot} to a different node while I still hold keys for this "
             "hash slot."
         )
-    if not key_bits(server.keys) & bit:
+    if not has_keys:
         server.migrating.pop(slot, None)
     server.assign(owner, bit)
     if owner is server.me and server.importing.pop(slot, None) is not None:
@@ -445,11 +445,10 @@ READING = frozenset({
     "NODES", "MYID", "INFO", "PING", "GETKEYSINSLOT", "COUNTKEYSINSLOT", "GETSLOTMIGRATIONS",
     "RANDOMKEY",
 })  # fmt: skip
-_READING_WORDS = (["CONFIG", "GET"], ["MEMORY", "USAGE"], ["FUNCTION", "DUMP"])
+_READING_WORDS = (("CONFIG", "GET"), ("MEMORY", "USAGE"), ("FUNCTION", "DUMP"))
 
 
 def writes(command: Command) -> bool:
     """Whether a command may change something."""
-    words = [str(word) for word in command[:2]]
-    name = words[-1] if words[0] == "CLUSTER" else words[0]
-    return name not in READING and words not in _READING_WORDS
+    name = command[1] if command[0] == "CLUSTER" else command[0]
+    return name not in READING and command[:2] not in _READING_WORDS

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 MESH_ROUNDS = 3
 """After so many rounds without news everybody talks to everybody, and then all are silent."""
 
-
+QUICK_S, SLOW_S = 0.2, 1.0
+"""Between two rounds, with short node timeouts and with long ones."""
 ATOMIC = 0.3
 """In so many histories the servers are Valkey 9's."""
 
@@ -40,6 +41,7 @@ class Network:
         """Whether servers can move slots by themselves."""
         self.loses_answers = True
         self._timer: asyncio.TimerHandle | None = None
+        self._pause_s = SLOW_S
         self._quiet = 0
 
     @property
@@ -56,7 +58,7 @@ class Network:
     def poke(self) -> None:
         """Something has changed, of which others should hear."""
         self._quiet = 0
-        self._wake(self.now_s + self._pause_s())
+        self._wake(self.loop.now_s + self._pause_s)
 
     def _wake(self, when_s: float) -> None:
         """Hold the next round then, unless it is sooner."""
@@ -66,9 +68,10 @@ class Network:
             self._timer.cancel()
         self._timer = self.loop.call_at(when_s, self._round)
 
-    def _pause_s(self) -> float:
+    def keep_pace(self) -> None:
+        """Hold rounds as often as the shortest node timeout wants."""
         quick = any(server.timeout_s < 5 for server in self.at.values())
-        return 0.2 if quick else 1.0
+        self._pause_s = QUICK_S if quick else SLOW_S
 
     def _round(self) -> None:
         self._timer = None
@@ -85,11 +88,10 @@ class Network:
         due_s = min(due_s, replicate(self, awake), hold_elections(self, awake))
         for server in awake:
             server.judge_state()
-        pause_s = self._pause_s()
         if self._quiet <= MESH_ROUNDS:
             due_s = 0.0
         if due_s < NEVER:
-            self._wake(max(due_s, self.now_s + pause_s))
+            self._wake(max(due_s, self.now_s + self._pause_s))
 
     def _ping(self, server: Server, peer_id: str) -> None:
         entry = server.table.get(peer_id)
@@ -184,6 +186,7 @@ class Network:
     def start(self, node_id: str, address: str, hostname: str) -> Server:
         server = Server(self, node_id, address, hostname)
         self.at[address] = server
+        self.keep_pace()
         self.poke()
         return server
 
@@ -195,6 +198,7 @@ class Network:
         self.cut.discard(server)
         self.unseen.discard(server)
         del self.at[server.address]
+        self.keep_pace()
         for other in self.at.values():
             entry = other.table.get(server.id)
             if entry is not None and entry.linked and entry.address == server.address:

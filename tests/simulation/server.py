@@ -97,6 +97,7 @@ class Server:
         self.banned: dict[str, float] = {}
         self.current_epoch = 0
         self.last_vote_epoch = 0
+        self.timeout_s = 15.0
         self.settings = {
             "cluster-node-timeout": "15000",
             "repl-diskless-sync-delay": "5",
@@ -127,13 +128,16 @@ class Server:
         return f"{self.id[:6]}@{self.address}"
 
     @property
-    def timeout_s(self) -> float:
-        return int(self.settings["cluster-node-timeout"]) / 1000
-
-    @property
     def master(self) -> Entry | None:
         """Its master's entry."""
         return self.table.get(self.me.master_id) if self.me.master_id else None
+
+    def configure(self, name: str, value: str) -> None:
+        """CONFIG SET"""
+        self.settings[name] = value
+        self.timeout_s = int(self.settings["cluster-node-timeout"]) / 1000
+        self.net.keep_pace()
+        self.net.poke()
 
     def touch(self) -> None:
         self.version += 1
@@ -143,8 +147,8 @@ class Server:
 
     def assign(self, entry: Entry, slots: int) -> None:
         for other in self.table.values():
-            if other is not entry and other.slots & slots:
-                other.slots &= ~slots
+            if other is not entry and (lost := other.slots & slots):
+                other.slots ^= lost
         entry.slots |= slots
         self.touch()
 
@@ -183,20 +187,22 @@ class Server:
         if sender is self.me:
             return
         current = self.me if self.me.master else self.master
-        slots &= ~sets_of(self.importing)
-        won = owned = 0
+        new = sets.without(slots, sender.slots)
+        if new and self.importing:
+            new = sets.without(new, sets_of(self.importing))
+        owned = 0
         for entry in self.table.values():
-            taken = entry.slots & slots
+            taken = entry.slots & new
             if taken and entry is not sender:
-                if entry.epoch < epoch:
-                    won |= taken
-                    if entry is current:
-                        owned = taken
-                else:
-                    slots &= ~taken
-        new = slots & ~sender.slots
+                if entry.epoch >= epoch:
+                    new ^= taken
+                    continue
+                entry.slots ^= taken
+                if entry is current:
+                    owned = taken
         if new:
-            self.assign(sender, new)
+            sender.slots |= new
+            self.touch()
         lost_keys = owned & key_bits(self.keys) if current is self.me else 0
         if owned and current is not None and not current.slots and sender.slots == owned:
             self.follow(sender)
@@ -276,10 +282,10 @@ class Server:
             entry.epoch = epoch
             self.touch()
         self._role(entry, told)
-        if told.master and claims & ~entry.slots:
+        if told.master and claims != entry.slots:
             self.claimed(entry, epoch, claims)
         for owner in self.table.values():
-            if owner is not entry and owner.slots & claims and owner.epoch > epoch:
+            if owner.epoch > epoch and owner is not entry and owner.slots & claims:
                 other.updated(owner)
         if (  # clusterHandleConfigEpochCollision
             told.master and self.me.master and epoch == self.me.epoch and other.id > self.id
@@ -310,17 +316,18 @@ class Server:
         """clusterProcessGossipSection"""
         now_s = self.net.now_s
         for told in list(other.table.values()):
-            if told.id in (self.id, other.id) or told.noaddr:
-                continue
             entry = self.table.get(told.id)
+            if entry is self.me or entry is sender or told.noaddr:
+                continue
             if entry is None:
                 if self.banned.get(told.id, -1.0) <= now_s:
                     self._learn(told)
                 continue
-            if sender.master:
-                self._report(entry, sender.id, failing=told.pfail or told.fail)
+            failing = told.pfail or told.fail
+            if sender.master and (failing or entry.reports):
+                self._report(entry, sender.id, failing=failing)
             doubtful = entry.pfail or entry.fail
-            if doubtful and not (told.pfail or told.fail) and entry.address != told.address:
+            if doubtful and not failing and entry.address != told.address:
                 entry.address, entry.noaddr, entry.linked = told.address, False, True
                 self.touch()
 
@@ -378,10 +385,10 @@ class Server:
 
 
 def sets_of(numbers: dict[int, str]) -> int:
-    bits = 0
+    bits = bytearray(sets.COUNT // 8)
     for number in numbers:
-        bits |= 1 << number
-    return bits
+        bits[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(bits, "little")
 
 
 def new_id(seed: int, number: int) -> str:

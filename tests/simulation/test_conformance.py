@@ -107,8 +107,8 @@ class Model:
             number = len(self.servers) + 1
             task_id = f"{number:04}".rjust(32, "a")
             server = self.net.start(new_id(7, number), f"10.0.0.{number}", task_id)
-            server.settings["cluster-node-timeout"] = TIMEOUT_MS
-            server.settings["repl-diskless-sync-delay"] = "0"
+            server.configure("cluster-node-timeout", TIMEOUT_MS)
+            server.configure("repl-diskless-sync-delay", "0")
             self.servers.append(server)
 
     def kill(self, index: int) -> None:
