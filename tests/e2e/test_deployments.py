@@ -81,11 +81,11 @@ def deploy(ecs: Any, **changes: Any) -> str:
     return arn
 
 
-def test_a_deployment_loses_nothing(cli: Cli) -> None:
-    up = cli.up()
+def test_a_deployment_of_a_newer_server_loses_nothing(cli: Cli) -> None:
+    up = cli.up("--server", "valkey/valkey:8.1")
     before = {node["task_id"] for node in nodes_of(up.result)}
     with clients_of(cli) as clients, load(up) as writing:
-        arn = deploy(clients.client("ecs"))
+        arn = deploy(clients.client("ecs"), image="valkey/valkey:9")
         result = eventually(
             cli.result,
             lambda seen: (
@@ -98,6 +98,7 @@ def test_a_deployment_loses_nothing(cli: Cli) -> None:
         running = clients.client("ecs").list_tasks(**CLUSTER)["taskArns"]
         tasks = clients.client("ecs").describe_tasks(**CLUSTER, tasks=running)["tasks"]
         assert {task["taskDefinitionArn"] for task in tasks} == {arn}
+        assert all(node["version"].startswith("valkey 9") for node in nodes_of(result))
     host = result["shards"][0]["master"]["address"]
     assert_nothing_lost(writing, host)
     assert writing.failed < len(writing.acknowledged) / 100
