@@ -52,9 +52,7 @@ async def observe(
     ordered = sorted(tasks, key=lambda task: task.id)
     members = await asyncio.gather(*(_member(task, connections) for task in ordered))
     nodes = [member.node for member in members if member.node is not None]
-    asked = set(numbers(moving)).union(
-        each.slot for node in nodes if node.role is Role.MASTER for each in node.open_slots
-    )
+    asked = set(numbers(moving)).union(each.slot for node in nodes for each in node.open_slots)
     seen = {node.id for node in nodes}
 
     async def closer(member: Member) -> Member:
@@ -156,7 +154,7 @@ async def _node(address: str, connections: Connections) -> Node:
         current_epoch=int(cluster["cluster_current_epoch"]),
         cluster_ok=cluster["cluster_state"] == "ok",
         slots=myself.slots,
-        open_slots=table.open_slots,
+        open_slots=table.open_slots if table.myself.role is Role.MASTER else (),
         keys=count_keys(info),
         peers=table.peers,
         replication=parse_replication(info),

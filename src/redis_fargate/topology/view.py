@@ -104,6 +104,7 @@ class Node:
     slots: SlotRanges
     """The slots that this node serves by its own word."""
     open_slots: tuple[OpenSlot, ...]
+    """A master's. Valkey 8 keeps them on replicas, too, and lets nobody end them there."""
     keys: int
     peers: tuple[Peer, ...]
     """The whole node table, this node's own line (``myself``) left out."""
