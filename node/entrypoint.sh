@@ -1,8 +1,10 @@
 #!/bin/sh
-# The entry point of a node: renders redis.conf from the environment and becomes the server.
+# The entry point of a node: renders redis.conf from the environment, starts the server, and on SIGTERM
+# hands a master's place over to a replica before it ends the server.
 #
 # It runs inline (`/bin/sh -c "<this text>"`) in stock redis and valkey images, Debian and Alpine:
-# POSIX sh, dash and busybox alike, with nothing but sed, tr, hostname, mkdir and rm beside it.
+# POSIX sh, dash and busybox alike, with nothing but cat, date, hostname, mkdir, rm, sed, sleep, timeout
+# and tr beside it, and the server's client.
 #
 #   REDIS_PORT             default 6379; the cluster bus is at port + 10000
 #   REDIS_ADDRESS          IPv4 address to bind and to announce; default: bind every interface and
@@ -12,6 +14,7 @@
 #   REDIS_TASK_MEMORY_MIB  maxmemory becomes 75 % of it, unless REDIS_CONFIG gives a maxmemory
 #   REDIS_DATA_DIR         default /data: the server's directory, and where redis.conf is written
 #   REDIS_SERVER           default: redis-server, else valkey-server
+#   REDIS_CLI              default: redis-cli, else valkey-cli
 #   REDIS_TLS_CERT, REDIS_TLS_KEY, REDIS_TLS_CA
 #                          PEM texts; all three or none. TLS then replaces the plain port, as it does
 #                          with a tls-cert-file in REDIS_CONFIG: the image brings the files then
@@ -20,7 +23,7 @@
 #                          is how the controller knows which task answers at an address
 #
 # Secrets go into files that only the server's user can read. They are never an argument of a program,
-# never logged, and the server does not find them in its environment.
+# never logged, and the server does not find them in its environment; its client finds the password there.
 
 set -u
 umask 077
@@ -107,6 +110,7 @@ if [ -n "${REDIS_TLS_CERT:-}${REDIS_TLS_KEY:-}${REDIS_TLS_CA:-}" ]; then
     fi
     tls=yes
 fi
+tls_cert=$data_dir/tls.crt tls_key=$data_dir/tls.key tls_ca=$data_dir/tls-ca.crt tls_trust=--cacert
 # An image may bring its own certificates, which REDIS_CONFIG names then.
 case $newline${REDIS_CONFIG:-} in
     *"${newline}tls-cert-file "*) tls=${tls:-image} ;;
@@ -134,9 +138,9 @@ tls-port $port
 tls-cluster yes
 tls-replication yes"
     [ "$tls" = image ] || owned="$owned
-tls-cert-file $(quote "$data_dir/tls.crt")
-tls-key-file $(quote "$data_dir/tls.key")
-tls-ca-cert-file $(quote "$data_dir/tls-ca.crt")"
+tls-cert-file $(quote "$tls_cert")
+tls-key-file $(quote "$tls_key")
+tls-ca-cert-file $(quote "$tls_ca")"
 else
     owned="$owned${newline}port $port"
 fi
@@ -165,6 +169,10 @@ while read -r name value; do
             die "REDIS_CONFIG sets $lower, but the cluster depends on this option being managed: remove it."
             ;;
         maxmemory) has_maxmemory=yes ;;
+        tls-cert-file) tls_cert=$value ;;
+        tls-key-file) tls_key=$value ;;
+        tls-ca-cert-file) tls_ca=$value ;;
+        tls-ca-cert-dir) tls_ca=$value tls_trust=--cacertdir ;;
     esac
     wanted="$wanted$lower $value$newline"
 done <<END
@@ -226,6 +234,90 @@ fi
 
 cd "$data_dir" || die "cannot enter the data directory '$data_dir': check REDIS_DATA_DIR."
 
+# --- the hand-over -----------------------------------------------------------------------------------
+
+# Sends the server at $1:$2 a command, and prints its answer: nothing, if there is none within 2 seconds.
+ask() {
+    at=$1 on=$2
+    shift 2
+    [ -z "$tls" ] || set -- --tls "$tls_trust" "$tls_ca" --cert "$tls_cert" --key "$tls_key" "$@"
+    timeout 2 "$cli" -h "$at" -p "$on" "$@" 2>/dev/null | tr -d '\r'
+}
+
+myself() { ask "${REDIS_ADDRESS:-127.0.0.1}" "$port" "$@"; }
+
+# Sets $best to the address and port of the replica that has come farthest; to nothing if there is none
+# that is online, and not yet in $tried.
+find_best() {
+    best='' most=-1
+    while IFS=:=, read -r name _ replica_ip _ replica_port _ state _ offset _; do
+        case $name in slave[0-9]*) ;; *) continue ;; esac
+        case $tried in *" $replica_ip $replica_port,"*) continue ;; esac
+        if [ "$state" = online ] && [ "$offset" -gt "$most" ]; then
+            best="$replica_ip $replica_port" most=$offset
+        fi
+    done <<END
+$replication
+END
+}
+
+# Lets a synchronised replica take this master's place: it stops taking writes, the replica catches up and
+# is elected, and nothing that was acknowledged is lost with this node. Ends within some 13 seconds, whoever
+# does not answer; the server itself then gives replicas that lag 10 more (its shutdown-timeout).
+hand_over() {
+    replication=$(myself INFO replication)
+    case $replication in
+        *role:master*) ;;
+        '') say 'stopping: the server gives no answer, so nothing is handed over.' && return ;;
+        *) say 'stopping: this node is no master, there is nothing to hand over.' && return ;;
+    esac
+    case $(myself CLUSTER NODES | sed -n '/ myself,/s/^\([^ ]* \)\{8\}//p') in
+        [0-9]*) ;;
+        *) say 'stopping: this master has no slots, there is nothing to hand over.' && return ;;
+    esac
+    tried='' give_up=$(($(date +%s) + 10))
+    find_best
+    [ -n "$best" ] || say 'stopping: no replica is online that could take over.'
+    while [ -n "$best" ] && [ "$(date +%s)" -lt "$give_up" ]; do
+        tried="$tried $best,"
+        say "stopping: $best is to take over."
+        answer=$(ask "${best% *}" "${best#* }" CLUSTER FAILOVER)
+        # Redis gives a failover up after 5 seconds.
+        next=$(($(date +%s) + 6))
+        while [ "$answer" = OK ] && [ "$(date +%s)" -lt "$next" ]; do
+            case $(myself ROLE) in
+                slave*) say 'stopping: it has taken over.' && return ;;
+            esac
+            sleep 0.05
+        done
+        say "stopping: it has not taken over${answer:+, and said: $answer}."
+        find_best
+    done
+}
+
+# --- the server --------------------------------------------------------------------------------------
+
+cli=${REDIS_CLI:-$(command -v redis-cli || command -v valkey-cli)} ||
+    say 'there is neither redis-cli nor valkey-cli on PATH: this node cannot hand over. Set REDIS_CLI.'
+[ -z "$password" ] || export REDISCLI_AUTH="$password"
+
 say "starting $server at $address:$port${tls:+ with TLS}${password:+ with a password}${task_id:+ as task $task_id}."
-unset REDIS_PASSWORD REDIS_TLS_CERT REDIS_TLS_KEY REDIS_TLS_CA password
-exec "$found" "$data_dir/redis.conf"
+stopping=
+trap 'stopping=yes' TERM INT
+(
+    unset REDIS_PASSWORD REDIS_TLS_CERT REDIS_TLS_KEY REDIS_TLS_CA REDISCLI_AUTH password
+    exec "$found" "$data_dir/redis.conf"
+) &
+child=$!
+# Ends with the server, or with a signal. More signals change nothing: all that follows ends by itself.
+wait "$child"
+status=$?
+if [ -n "$stopping" ]; then
+    hand_over
+    kill -TERM "$child" 2>/dev/null
+    while kill -0 "$child" 2>/dev/null; do
+        wait "$child"
+        status=$?
+    done
+fi
+exit "$status"

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -6,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from scripts_rig import DEADLINE_S, SERVERS, TOOLS, Shell, Starter, free_address
+
+from redis_fargate.local.tasks.servers import client_for
 
 
 @pytest.fixture(params=["dash", "busybox"])
@@ -36,6 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "REDIS_ADDRESS": free_address(),
         "REDIS_DATA_DIR": str(tmp_path / "data"),
         "REDIS_SERVER": str(SERVERS["valkey9"]),
+        "REDIS_CLI": str(client_for(Path(str(SERVERS["valkey9"])))),
         "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/0123456789abcdef-1234567890",
     }
 
@@ -45,6 +49,6 @@ def start(shell: Shell, tmp_path: Path) -> Iterator[Starter]:
     starter = Starter(shell, tmp_path)
     yield starter
     for node in starter.nodes:
-        if node.process.poll() is None:
-            os.kill(node.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.process.pid, signal.SIGKILL)
         node.process.wait(DEADLINE_S)

@@ -18,7 +18,7 @@ ENTRYPOINT = (NODE / "entrypoint.sh").read_text()
 HEALTHCHECK = (NODE / "healthcheck.sh").read_text()
 DEADLINE_S = 10
 # All that the scripts may expect of a stock image beside the server and its client.
-TOOLS = ("cat", "hostname", "mkdir", "rm", "sed", "timeout", "tr")
+TOOLS = ("cat", "date", "hostname", "mkdir", "rm", "sed", "sleep", "timeout", "tr")
 
 
 def free_address() -> str:
@@ -64,6 +64,13 @@ class Node:
     environment: dict[str, str]
     log_file: Path
     options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def server_pid(self) -> int:
+        """The process of the server, which the entry point waits for."""
+        shell = self.process.pid
+        (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        return int(child)
 
     @property
     def address(self) -> str:
@@ -118,6 +125,7 @@ class Starter:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         node = Node(process, environment, log_file, options)
         self.nodes.append(node)

@@ -68,7 +68,7 @@ def test_starts_a_cluster_node_and_ends_on_sigterm(
     assert {name: node.config(name) for name in expected} == expected
     assert "384 MiB, 75 %" in node.log
 
-    process = Path(f"/proc/{node.process.pid}")
+    process = Path(f"/proc/{node.server_pid}")
     for place in (process / "cmdline", process / "environ", node.log_file):
         assert AWKWARD_PASSWORD.encode() not in place.read_bytes()
     files = [path for path in node.directory.rglob("*") if path.is_file()]
@@ -157,7 +157,7 @@ def test_tls(start: Starter, environment: dict[str, str], tmp_path: Path) -> Non
     assert node.config("port") == "0"
     assert node.config("tls-cluster") == node.config("tls-replication") == "yes"
     secret = key.splitlines()[1].encode()
-    process = Path(f"/proc/{node.process.pid}")
+    process = Path(f"/proc/{node.server_pid}")
     for place in (process / "cmdline", process / "environ", node.log_file):
         assert secret not in place.read_bytes()
     assert stat.S_IMODE((node.directory / "tls.key").stat().st_mode) == 0o600

@@ -1,22 +1,12 @@
 """node/healthcheck.sh: alive means that the server answers, whatever it answers."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from scripts_rig import DEADLINE_S, HEALTHCHECK, SERVERS, Shell, Starter, certificate, of_the_image
-
-from redis_fargate.local.tasks.servers import client_for
-
-
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    client = client_for(Path(environment["REDIS_SERVER"]))
-    if client is None:
-        pytest.fail("there is no redis-cli or valkey-cli on this machine")
-    return environment | {"REDIS_CLI": str(client)}
-
 
 def test_a_node_that_answers_is_healthy(
     start: Starter, shell: Shell, server: str, environment: dict[str, str]
@@ -92,11 +82,11 @@ def test_a_stopped_server_is_not_healthy_in_time(
     start: Starter, shell: Shell, environment: dict[str, str]
 ) -> None:
     node = start(environment)
-    node.process.send_signal(signal.SIGSTOP)
+    os.kill(node.server_pid, signal.SIGSTOP)
     try:
         answer = shell.run(HEALTHCHECK, node.environment)
     finally:
-        node.process.send_signal(signal.SIGCONT)
+        os.kill(node.server_pid, signal.SIGCONT)
     assert answer.returncode == 1
     assert DEADLINE_S > 5
 

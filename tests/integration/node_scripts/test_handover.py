@@ -1,0 +1,269 @@
+"""node/entrypoint.sh on SIGTERM: a master's place goes to a replica, with all that it acknowledged."""
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
+from scripts_rig import DEADLINE_S, SERVERS, Node, Starter, certificate, free_address, of_the_image
+
+from reconciling import Reconciler, tasks_of
+from redis_fargate.nodes.settings import ConnectionSettings
+from redis_fargate.topology.slots import key_slot, numbers
+from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.view import Member
+from servers import Server
+
+STOP_TIMEOUT_S = 30
+"""ECS' default; our task definition gives more."""
+CONFIG = "repl-diskless-sync-delay 0\nshutdown-timeout 1\n"
+
+
+@dataclass
+class Cluster:
+    """Formed of nodes that the entry point started."""
+
+    start: Starter
+    environment: dict[str, str]
+    spec: Spec
+    settings: ConnectionSettings = field(default_factory=ConnectionSettings)
+    options: dict[str, Any] = field(default_factory=dict)
+    """What a client needs beside address and password."""
+
+    def __post_init__(self) -> None:
+        config = CONFIG + self.environment.get("REDIS_CONFIG", "")
+        self.nodes: list[Node] = []
+        for number in range(self.spec.task_count):
+            task = f"{number:032}"
+            mine = {
+                "REDIS_CONFIG": config,
+                "REDIS_ADDRESS": free_address(),
+                "REDIS_DATA_DIR": f"{self.environment['REDIS_DATA_DIR']}-{number}",
+                "ECS_CONTAINER_METADATA_URI_V4": f"http://169.254.170.2/v4/{task}-1",
+            }
+            self.nodes.append(self.start(self.environment | mine, **self.options))
+        servers = [
+            Server(node.address, f"{number:032}", node.process, node.log_file, self.settings.tls)
+            for number, node in enumerate(self.nodes)
+        ]
+        reconciler = Reconciler(tasks_of(servers), self.spec, self.settings)
+        asyncio.run(reconciler.run())
+        self.members = reconciler.members
+
+    def node(self, member: Member) -> Node:
+        return next(n for n in self.nodes if n.address == member.task.address)
+
+    @property
+    def master(self) -> Node:
+        return self.node(next(m for m in self.members if m.node.slots))
+
+    @property
+    def replicas(self) -> list[Node]:
+        master = next(m for m in self.members if m.node.slots)
+        return [self.node(m) for m in self.members if m.node.master_id == master.node.id]
+
+    def client(self, through: Node) -> RedisCluster:
+        return RedisCluster(
+            host=through.address,
+            port=6379,
+            password=self.settings.password,
+            decode_responses=True,
+            **self.options,
+        )
+
+
+def until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def stopped(node: Node, signals: int = 1) -> str:
+    """What a node said from SIGTERM on; it has ended well, and its server with it."""
+    said_before = len(node.log)
+    server = node.server_pid
+    for _ in range(signals):
+        node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(STOP_TIMEOUT_S) == 0, node.log
+    assert not Path(f"/proc/{server}").exists()
+    return node.log[said_before:]
+
+
+def ours(said: str) -> list[str]:
+    return re.findall("^entrypoint: (.*)$", said, re.MULTILINE)
+
+
+@contextmanager
+def written(client: RedisCluster, key_prefix: str) -> Iterator[list[str]]:
+    """Keys that are written one after the other meanwhile: those that were acknowledged."""
+    acknowledged: list[str] = []
+    ending = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            key = f"{key_prefix}{number}"
+            try:
+                client.set(key, number)
+            except (RedisError, OSError):  # not acknowledged
+                client.nodes_manager.initialize()
+                continue
+            acknowledged.append(key)
+            if ending.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield acknowledged
+    finally:
+        ending.set()
+        writer.join(DEADLINE_S)
+    assert not writer.is_alive()
+
+
+def test_a_master_of_three_hands_over_under_load(
+    start: Starter, server: str, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(3, 3))
+    master, (replica,) = cluster.master, cluster.replicas
+    slots = set(numbers(next(m for m in cluster.members if m.node.slots).node.slots))
+    tag = next(tag for n in itertools.count() if key_slot(tag := b"%d" % n) in slots).decode()
+    with cluster.client(replica) as client:
+        with written(client, f"{{{tag}}}:") as keys:
+            until(lambda: len(keys) >= 100)
+            said = stopped(master)
+            before = len(keys)
+        # The writer's last key was acknowledged after the node had gone.
+        assert len(keys) > before
+        assert [client.get(key) for key in keys] == [key.rpartition(":")[2] for key in keys]
+    assert ours(said) == [
+        f"stopping: {replica.address} 6379 is to take over.",
+        "stopping: it has taken over.",
+    ]
+    with replica.client() as heir:
+        assert heir.execute_command("ROLE")[0] == "master"
+
+
+def test_the_only_master_hands_over(
+    start: Starter, server: str, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(
+        start,
+        environment | {"REDIS_SERVER": server, "REDIS_PASSWORD": "a b\"c"},
+        Spec(1, 1),
+        ConnectionSettings(password="a b\"c"),
+    )
+    said = stopped(cluster.master)
+    assert ours(said)[-1] == "stopping: it has taken over."
+    (replica,) = cluster.replicas
+    with replica.client() as heir:
+        assert heir.execute_command("ROLE")[0] == "master"
+    assert ours(stopped(replica)) == ["stopping: no replica is online that could take over."]
+
+
+@pytest.mark.parametrize("of_image", [False, True], ids=["secrets", "image"])
+def test_with_tls(
+    start: Starter, environment: dict[str, str], tmp_path: Path, of_image: bool
+) -> None:
+    files = of_the_image(tmp_path)
+    if of_image:
+        tls = {"REDIS_CONFIG": files}
+        cert = (tmp_path / "cert.pem").read_text()
+    else:
+        cert, key = certificate(tmp_path)
+        tls = {"REDIS_TLS_CERT": cert, "REDIS_TLS_KEY": key, "REDIS_TLS_CA": cert}
+    cluster = Cluster(
+        start,
+        environment
+        | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_PASSWORD": "p"}
+        | tls,
+        Spec(1, 1),
+        ConnectionSettings(password="p", tls=True, tls_ca=cert),
+        {"ssl": True, "ssl_ca_certs": str(tmp_path / "cert.pem"), "ssl_check_hostname": False},
+    )
+    assert ours(stopped(cluster.master))[-1] == "stopping: it has taken over."
+
+
+def test_ends_at_once_with_nothing_to_hand_over(
+    start: Starter, server: str, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(1, 1))
+    blank = start(environment | {"REDIS_SERVER": server})
+    assert ours(stopped(blank)) == [
+        "stopping: this master has no slots, there is nothing to hand over."
+    ]
+    (replica,) = cluster.replicas
+    assert ours(stopped(replica)) == [
+        "stopping: this node is no master, there is nothing to hand over."
+    ]
+    assert ours(stopped(cluster.master)) == [
+        "stopping: no replica is online that could take over."
+    ]
+
+
+def test_without_a_client_the_server_ends_all_the_same(
+    start: Starter, environment: dict[str, str]
+) -> None:
+    node = start(environment | {"REDIS_CLI": ""})
+    assert "this node cannot hand over" in node.log
+    stopped(node)
+
+
+def test_the_exit_code_is_the_servers(start: Starter, environment: dict[str, str]) -> None:
+    node = start(environment)
+    os.kill(node.server_pid, signal.SIGKILL)
+    assert node.process.wait(DEADLINE_S) == 128 + signal.SIGKILL
+
+
+def test_the_most_advanced_replica_takes_over(
+    start: Starter, server: str, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(1, 2))
+    behind, ahead = cluster.replicas
+    os.kill(behind.server_pid, signal.SIGSTOP)
+    with cluster.master.client() as client:
+        client.set("key", "value")
+        assert client.execute_command("WAIT", 1, DEADLINE_S * 1000) == 1
+    said = stopped(cluster.master)
+    os.kill(behind.server_pid, signal.SIGCONT)
+    assert ours(said) == [
+        f"stopping: {ahead.address} 6379 is to take over.",
+        "stopping: it has taken over.",
+    ]
+
+
+def test_a_replica_that_hangs_keeps_nobody_longer_than_the_stop_timeout(
+    start: Starter, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(start, environment, Spec(1, 1))
+    (replica,) = cluster.replicas
+    os.kill(replica.server_pid, signal.SIGSTOP)
+    with cluster.master.client() as client:
+        client.set("key", "value")
+    said = stopped(cluster.master, signals=3)
+    os.kill(replica.server_pid, signal.SIGCONT)
+    assert ours(said) == [
+        f"stopping: {replica.address} 6379 is to take over.",
+        "stopping: it has not taken over.",
+    ]
+
+
+def test_a_server_that_hangs_is_told_to_end(start: Starter, environment: dict[str, str]) -> None:
+    node = start(environment)
+    os.kill(node.server_pid, signal.SIGSTOP)
+    node.process.send_signal(signal.SIGTERM)
+    until(lambda: "the server gives no answer" in node.log)
+    os.kill(node.server_pid, signal.SIGCONT)
+    assert node.process.wait(STOP_TIMEOUT_S) == 0
