@@ -73,6 +73,8 @@ found=$(command -v "$server") || found=
 if [ -z "$found" ] || ! [ -x "$found" ]; then
     die "REDIS_SERVER is '$server', and there is no such program: name one on PATH, or its full path."
 fi
+cli=$(command -v "${REDIS_CLI:-redis-cli}" || command -v valkey-cli) ||
+    die 'there is neither redis-cli nor valkey-cli on PATH: use a redis or valkey image, or set REDIS_CLI.'
 
 if [ -n "${REDIS_ADDRESS:-}" ]; then
     address=$REDIS_ADDRESS
@@ -110,7 +112,7 @@ if [ -n "${REDIS_TLS_CERT:-}${REDIS_TLS_KEY:-}${REDIS_TLS_CA:-}" ]; then
     fi
     tls=yes
 fi
-tls_cert=$data_dir/tls.crt tls_key=$data_dir/tls.key tls_ca=$data_dir/tls-ca.crt tls_trust=--cacert
+tls_cert=$data_dir/tls.crt tls_key=$data_dir/tls.key tls_ca=$data_dir/tls-ca.crt
 # An image may bring its own certificates, which REDIS_CONFIG names then.
 case $newline${REDIS_CONFIG:-} in
     *"${newline}tls-cert-file "*) tls=${tls:-image} ;;
@@ -165,14 +167,13 @@ while read -r name value; do
         requirepass | masterauth | primaryauth)
             die "REDIS_CONFIG sets $lower, where everybody can read it: give the password as the secret REDIS_PASSWORD."
             ;;
-        cluster-announce-* | cluster-port | tls-port | tls-cluster | tls-replication)
+        aclfile | cluster-announce-* | cluster-port | masteruser | primaryuser | tls-ca-cert-dir | tls-cluster | tls-port | tls-replication | user)
             die "REDIS_CONFIG sets $lower, but the cluster depends on this option being managed: remove it."
             ;;
         maxmemory) has_maxmemory=yes ;;
         tls-cert-file) tls_cert=$value ;;
         tls-key-file) tls_key=$value ;;
         tls-ca-cert-file) tls_ca=$value ;;
-        tls-ca-cert-dir) tls_ca=$value tls_trust=--cacertdir ;;
     esac
     wanted="$wanted$lower $value$newline"
 done <<END
@@ -215,6 +216,9 @@ fi
 # Replica migration stays off because the controller moves replicas, and a master that it has emptied
 # must not turn into a replica by itself. Access is limited by the network and the password, not by
 # protected-mode, which would refuse the other nodes.
+#
+# Replicas log in as a user that a new node lets in only once it has been introduced to others. Addresses
+# are reused: the replicas of a dead master whose address a new task gets would copy its emptiness else.
 {
     printf '%s\n' \
         'protected-mode no' \
@@ -228,23 +232,28 @@ fi
     if [ -n "$password" ]; then
         printf 'requirepass %s\n' "$(quote "$password")"
         printf 'masterauth %s\n' "$(quote "$password")"
+        printf 'user replica off ~* &* +@all %s\n' "$(quote ">$password")"
+    else
+        printf '%s\n' 'masterauth none' 'user replica off ~* &* +@all nopass'
     fi
-    printf '%s\n' "$owned"
+    printf '%s\n' 'masteruser replica' "$owned"
 } | write redis.conf || exit 1
 
 cd "$data_dir" || die "cannot enter the data directory '$data_dir': check REDIS_DATA_DIR."
 
-# --- the hand-over -----------------------------------------------------------------------------------
+# --- what it takes to ask servers --------------------------------------------------------------------
 
 # Sends the server at $1:$2 a command, and prints its answer: nothing, if there is none within 2 seconds.
 ask() {
     at=$1 on=$2
     shift 2
-    [ -z "$tls" ] || set -- --tls "$tls_trust" "$tls_ca" --cert "$tls_cert" --key "$tls_key" "$@"
+    [ -z "$tls" ] || set -- --tls --cacert "$tls_ca" --cert "$tls_cert" --key "$tls_key" "$@"
     timeout 2 "$cli" -h "$at" -p "$on" "$@" 2>/dev/null | tr -d '\r'
 }
 
 myself() { ask "${REDIS_ADDRESS:-127.0.0.1}" "$port" "$@"; }
+
+# --- the hand-over -----------------------------------------------------------------------------------
 
 # Sets $best to the address and port of the replica that has come farthest; to nothing if there is none
 # that is online, and not yet in $tried.
@@ -295,10 +304,19 @@ hand_over() {
     done
 }
 
+# Lets replicas in once this node knows others, whom only the controller introduces.
+let_replicas_in() {
+    while kill -0 "$child" 2>/dev/null; do
+        known=$(myself CLUSTER INFO | sed -n 's/^cluster_known_nodes://p')
+        if [ "${known:-1}" -gt 1 ] && [ "$(myself ACL SETUSER replica on)" = OK ]; then
+            say 'this node has been introduced to others: the user replica is enabled.' && return
+        fi
+        sleep 0.2
+    done
+}
+
 # --- the server --------------------------------------------------------------------------------------
 
-cli=${REDIS_CLI:-$(command -v redis-cli || command -v valkey-cli)} ||
-    say 'there is neither redis-cli nor valkey-cli on PATH: this node cannot hand over. Set REDIS_CLI.'
 [ -z "$password" ] || export REDISCLI_AUTH="$password"
 
 say "starting $server at $address:$port${tls:+ with TLS}${password:+ with a password}${task_id:+ as task $task_id}."
@@ -309,6 +327,7 @@ trap 'stopping=yes' TERM INT
     exec "$found" "$data_dir/redis.conf"
 ) &
 child=$!
+let_replicas_in &
 # Ends with the server, or with a signal. More signals change nothing: all that follows ends by itself.
 wait "$child"
 status=$?

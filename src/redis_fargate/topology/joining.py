@@ -77,7 +77,19 @@ def _sides(fleet: Fleet) -> tuple[tuple[Live, ...], tuple[Live, ...]]:
     if not fleet.components:
         return (), ()
     residents, *others = fleet.components
-    return residents, tuple(live for group in others for live in group if live.task.running)
+    # Whoever is let in at the address of a master that is gone is copied by its replicas, which may
+    # have nothing but their copy: they are to take its place first.
+    followed = {
+        live.node.replication.master_address
+        for live in fleet.lives
+        if live.node.replication.offset and live.node.master_id not in fleet.by_id
+    }
+    return residents, tuple(
+        live
+        for group in others
+        for live in group
+        if live.task.running and live.task.address not in followed
+    )
 
 
 def _meetings(

@@ -67,10 +67,10 @@ class Node:
 
     @property
     def server_pid(self) -> int:
-        """The process of the server, which the entry point waits for."""
+        """The process of the server, the first that the entry point starts in the background."""
         shell = self.process.pid
-        (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        return int(child)
+        first, *_ = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        return int(first)
 
     @property
     def address(self) -> str:

@@ -1,93 +1,28 @@
-"""node/entrypoint.sh on SIGTERM: a master's place goes to a replica, with all that it acknowledged."""
+"""node/entrypoint.sh on SIGTERM: a replica takes over, with all that was acknowledged."""
 
-import asyncio
 import itertools
 import os
 import re
 import signal
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
-from scripts_rig import DEADLINE_S, SERVERS, Node, Starter, certificate, free_address, of_the_image
+from scripts_cluster import Cluster, until
+from scripts_rig import DEADLINE_S, SERVERS, Node, Starter, certificate, of_the_image
 
-from reconciling import Reconciler, tasks_of
+from redis_fargate.local.tasks import stand_in_client
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.slots import key_slot, numbers
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.view import Member
-from servers import Server
 
 STOP_TIMEOUT_S = 30
 """ECS' default; our task definition gives more."""
-CONFIG = "repl-diskless-sync-delay 0\nshutdown-timeout 1\n"
-
-
-@dataclass
-class Cluster:
-    """Formed of nodes that the entry point started."""
-
-    start: Starter
-    environment: dict[str, str]
-    spec: Spec
-    settings: ConnectionSettings = field(default_factory=ConnectionSettings)
-    options: dict[str, Any] = field(default_factory=dict)
-    """What a client needs beside address and password."""
-
-    def __post_init__(self) -> None:
-        config = CONFIG + self.environment.get("REDIS_CONFIG", "")
-        self.nodes: list[Node] = []
-        for number in range(self.spec.task_count):
-            task = f"{number:032}"
-            mine = {
-                "REDIS_CONFIG": config,
-                "REDIS_ADDRESS": free_address(),
-                "REDIS_DATA_DIR": f"{self.environment['REDIS_DATA_DIR']}-{number}",
-                "ECS_CONTAINER_METADATA_URI_V4": f"http://169.254.170.2/v4/{task}-1",
-            }
-            self.nodes.append(self.start(self.environment | mine, **self.options))
-        servers = [
-            Server(node.address, f"{number:032}", node.process, node.log_file, self.settings.tls)
-            for number, node in enumerate(self.nodes)
-        ]
-        reconciler = Reconciler(tasks_of(servers), self.spec, self.settings)
-        asyncio.run(reconciler.run())
-        self.members = reconciler.members
-
-    def node(self, member: Member) -> Node:
-        return next(n for n in self.nodes if n.address == member.task.address)
-
-    @property
-    def master(self) -> Node:
-        return self.node(next(m for m in self.members if m.node.slots))
-
-    @property
-    def replicas(self) -> list[Node]:
-        master = next(m for m in self.members if m.node.slots)
-        return [self.node(m) for m in self.members if m.node.master_id == master.node.id]
-
-    def client(self, through: Node) -> RedisCluster:
-        return RedisCluster(
-            host=through.address,
-            port=6379,
-            password=self.settings.password,
-            decode_responses=True,
-            **self.options,
-        )
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def stopped(node: Node, signals: int = 1) -> str:
@@ -136,7 +71,12 @@ def written(client: RedisCluster, key_prefix: str) -> Iterator[list[str]]:
 def test_a_master_of_three_hands_over_under_load(
     start: Starter, server: str, environment: dict[str, str]
 ) -> None:
-    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(3, 3))
+    cluster = Cluster(
+        start,
+        environment | {"REDIS_SERVER": server, "REDIS_PASSWORD": 'a b"c'},
+        Spec(3, 3),
+        ConnectionSettings(password='a b"c'),
+    )
     master, (replica,) = cluster.master, cluster.replicas
     slots = set(numbers(next(m for m in cluster.members if m.node.slots).node.slots))
     tag = next(tag for n in itertools.count() if key_slot(tag := b"%d" % n) in slots).decode()
@@ -156,26 +96,9 @@ def test_a_master_of_three_hands_over_under_load(
         assert heir.execute_command("ROLE")[0] == "master"
 
 
-def test_the_only_master_hands_over(
-    start: Starter, server: str, environment: dict[str, str]
-) -> None:
-    cluster = Cluster(
-        start,
-        environment | {"REDIS_SERVER": server, "REDIS_PASSWORD": "a b\"c"},
-        Spec(1, 1),
-        ConnectionSettings(password="a b\"c"),
-    )
-    said = stopped(cluster.master)
-    assert ours(said)[-1] == "stopping: it has taken over."
-    (replica,) = cluster.replicas
-    with replica.client() as heir:
-        assert heir.execute_command("ROLE")[0] == "master"
-    assert ours(stopped(replica)) == ["stopping: no replica is online that could take over."]
-
-
 @pytest.mark.parametrize("of_image", [False, True], ids=["secrets", "image"])
 def test_with_tls(
-    start: Starter, environment: dict[str, str], tmp_path: Path, of_image: bool
+    start: Starter, environment: dict[str, str], tmp_path: Path, *, of_image: bool
 ) -> None:
     files = of_the_image(tmp_path)
     if of_image:
@@ -186,9 +109,7 @@ def test_with_tls(
         tls = {"REDIS_TLS_CERT": cert, "REDIS_TLS_KEY": key, "REDIS_TLS_CA": cert}
     cluster = Cluster(
         start,
-        environment
-        | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_PASSWORD": "p"}
-        | tls,
+        environment | {"REDIS_SERVER": str(SERVERS["redis7"]), "REDIS_PASSWORD": "p"} | tls,
         Spec(1, 1),
         ConnectionSettings(password="p", tls=True, tls_ca=cert),
         {"ssl": True, "ssl_ca_certs": str(tmp_path / "cert.pem"), "ssl_check_hostname": False},
@@ -197,10 +118,10 @@ def test_with_tls(
 
 
 def test_ends_at_once_with_nothing_to_hand_over(
-    start: Starter, server: str, environment: dict[str, str]
+    start: Starter, environment: dict[str, str]
 ) -> None:
-    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(1, 1))
-    blank = start(environment | {"REDIS_SERVER": server})
+    cluster = Cluster(start, environment, Spec(1, 1))
+    blank = start(environment)
     assert ours(stopped(blank)) == [
         "stopping: this master has no slots, there is nothing to hand over."
     ]
@@ -208,17 +129,22 @@ def test_ends_at_once_with_nothing_to_hand_over(
     assert ours(stopped(replica)) == [
         "stopping: this node is no master, there is nothing to hand over."
     ]
-    assert ours(stopped(cluster.master)) == [
-        "stopping: no replica is online that could take over."
-    ]
+    assert ours(stopped(cluster.master)) == ["stopping: no replica is online that could take over."]
 
 
-def test_without_a_client_the_server_ends_all_the_same(
-    start: Starter, environment: dict[str, str]
+def test_with_the_client_of_a_machine_that_has_none(
+    start: Starter, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    node = start(environment | {"REDIS_CLI": ""})
-    assert "this node cannot hand over" in node.log
-    stopped(node)
+    client = tmp_path / "client"
+    client.write_text(f'#!/bin/sh\nexec {sys.executable} -I {stand_in_client.__file__} "$@"\n')
+    client.chmod(0o700)
+    cluster = Cluster(
+        start,
+        environment | {"REDIS_CLI": str(client), "REDIS_PASSWORD": "p q"},
+        Spec(1, 1),
+        ConnectionSettings(password="p q"),
+    )
+    assert ours(stopped(cluster.master))[-1] == "stopping: it has taken over."
 
 
 def test_the_exit_code_is_the_servers(start: Starter, environment: dict[str, str]) -> None:
@@ -227,10 +153,8 @@ def test_the_exit_code_is_the_servers(start: Starter, environment: dict[str, str
     assert node.process.wait(DEADLINE_S) == 128 + signal.SIGKILL
 
 
-def test_the_most_advanced_replica_takes_over(
-    start: Starter, server: str, environment: dict[str, str]
-) -> None:
-    cluster = Cluster(start, environment | {"REDIS_SERVER": server}, Spec(1, 2))
+def test_the_most_advanced_replica_takes_over(start: Starter, environment: dict[str, str]) -> None:
+    cluster = Cluster(start, environment, Spec(1, 2))
     behind, ahead = cluster.replicas
     os.kill(behind.server_pid, signal.SIGSTOP)
     with cluster.master.client() as client:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from scripts_rig import DEADLINE_S, HEALTHCHECK, SERVERS, Shell, Starter, certificate, of_the_image
 
+
 def test_a_node_that_answers_is_healthy(
     start: Starter, shell: Shell, server: str, environment: dict[str, str]
 ) -> None:

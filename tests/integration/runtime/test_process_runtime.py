@@ -280,7 +280,7 @@ def test_the_stand_in_for_a_client(
         await until(is_healthy)
 
     run(clients, scenario)
-    assert (launch.directory / "ping").exists()
+    assert (launch.directory / "client").exists()
 
 
 def test_a_check_under_way_holds_nothing_up(clients: Clients, launch: Launch) -> None:

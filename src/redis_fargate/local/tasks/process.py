@@ -11,7 +11,7 @@ from pathlib import Path
 from redis_fargate.local.clients import Clients
 from redis_fargate.local.errors import CannotStartContainer
 from redis_fargate.local.ports import Container, HealthCheck, HealthListener, Launch
-from redis_fargate.local.tasks import guard, ping
+from redis_fargate.local.tasks import guard, stand_in_client
 from redis_fargate.local.tasks.child import Child
 from redis_fargate.local.tasks.health import watch_health
 from redis_fargate.local.tasks.logs import LogShipper, Writer
@@ -96,7 +96,7 @@ class ProcessRuntime:
         The address, the directory and the programs are this machine's; they override what the task
         definition says for a container.
         """
-        client = programs.client or _ping_client(launch.directory)
+        client = programs.client or _write_client(launch.directory)
         return {
             "PATH": _PATH,
             "HOME": str(launch.directory),
@@ -206,10 +206,10 @@ def _check_command(check: HealthCheck) -> list[str]:
     return ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words
 
 
-def _ping_client(directory: Path) -> Path:
-    """Write a client program for the health check of a machine that has none."""
-    program = directory / "ping"
-    words = [sys.executable, "-I", ping.__file__]
+def _write_client(directory: Path) -> Path:
+    """Write a client program for a machine that has none."""
+    program = directory / "client"
+    words = [sys.executable, "-I", stand_in_client.__file__]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
     program.chmod(0o700)
     return program

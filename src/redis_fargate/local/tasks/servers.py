@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """A server program, and the client that its health check uses."""
+    """A server program, and the client that its scripts use."""
 
     server: Path
     client: Path | None
