@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reconciling import Reconciler, tasks_of
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.observe import observe
-from redis_fargate.nodes.parse import parse_info
+from redis_fargate.nodes.parse import parse_cluster_ok, parse_info
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.spec import Spec
 from servers import PORT, PROGRAMS, Fleet, Server, fleet
@@ -80,7 +80,7 @@ async def _until_whole(servers: Sequence[Server]) -> None:
 
 def _whole(cluster: dict[str, str], replication: dict[str, str], size: int) -> bool:
     return (
-        cluster["cluster_state"] == "ok"
+        parse_cluster_ok(cluster)
         and int(cluster["cluster_known_nodes"]) == size
         and replication.get("master_link_status", "up") == "up"
     )

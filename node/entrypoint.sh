@@ -214,8 +214,9 @@ fi
 # The defaults. Without `save ""` a disk that goes with the task gets snapshots that nobody can restore,
 # and a fork that fails for want of memory makes the server refuse writes (stop-writes-on-bgsave-error).
 # Replica migration stays off because the controller moves replicas, and a master that it has emptied
-# must not turn into a replica by itself. Access is limited by the network and the password, not by
-# protected-mode, which would refuse the other nodes.
+# must not turn into a replica by itself. Without full coverage required, a shard serves its slots while
+# another one has no master. Access is limited by the network and the password, not by protected-mode,
+# which would refuse the other nodes.
 #
 # Replicas log in as a user that a new node lets in only once it has been introduced to others. Addresses
 # are reused: the replicas of a dead master whose address a new task gets would copy its emptiness else.
@@ -224,6 +225,7 @@ fi
         'protected-mode no' \
         'cluster-node-timeout 15000' \
         'cluster-allow-replica-migration no' \
+        'cluster-require-full-coverage no' \
         'appendonly no' \
         'save ""'
     [ -z "$tls" ] || printf '%s\n' 'tls-auth-clients no'

@@ -135,6 +135,7 @@ class Fleet:
             "cluster-announce-ip": address,
             "cluster-announce-hostname": task_id,
             "cluster-allow-replica-migration": "no",
+            "cluster-require-full-coverage": "no",
             **({"tls-port": str(PORT)} if tls else {}),
             **{name.replace("_", "-"): value for name, value in config.items()},
         }

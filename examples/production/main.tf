@@ -103,7 +103,6 @@ module "redis_cluster" {
     tcp_keepalive                 = 60
     appendonly                    = true
     appendfsync                   = "everysec"
-    cluster_require_full_coverage = false
     cluster_node_timeout          = 5000
     repl_backlog_size             = "64mb"
     slowlog_log_slower_than       = 10000

@@ -33,10 +33,6 @@ module "redis_cluster" {
     { capacity_provider = "FARGATE", base = 3, weight = 1 },
     { capacity_provider = "FARGATE_SPOT", weight = 3 },
   ]
-
-  redis_config = {
-    cluster_require_full_coverage = false
-  }
 }
 
 output "redis_connection_string" {

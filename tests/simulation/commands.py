@@ -73,15 +73,17 @@ def _temporary_id(address: str) -> str:
 
 def _cluster_info(server: Server) -> str:
     server.judge_state()
-    assigned = served = 0
+    assigned = served = failed = 0
     for entry in server.table.values():
         assigned |= entry.slots
+        failed |= entry.slots if entry.fail else 0
         served |= 0 if entry.fail or entry.pfail else entry.slots
     leader = server.master or server.me
     return (
         f"cluster_state:{'ok' if server.ok else 'fail'}\r\n"
         f"cluster_slots_assigned:{assigned.bit_count()}\r\n"
         f"cluster_slots_ok:{served.bit_count()}\r\n"
+        f"cluster_slots_fail:{failed.bit_count()}\r\n"
         f"cluster_known_nodes:{len(server.table) + len(server.handshakes)}\r\n"
         f"cluster_size:{server.size()}\r\n"
         f"cluster_current_epoch:{server.current_epoch}\r\n"

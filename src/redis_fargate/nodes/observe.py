@@ -15,6 +15,7 @@ from redis_fargate.nodes.errors import (
 )
 from redis_fargate.nodes.parse import (
     count_keys,
+    parse_cluster_ok,
     parse_info,
     parse_nodes,
     parse_replication,
@@ -152,7 +153,7 @@ async def _node(address: str, connections: Connections) -> Node:
         master_id=myself.master_id,
         config_epoch=myself.config_epoch,
         current_epoch=int(cluster["cluster_current_epoch"]),
-        cluster_ok=cluster["cluster_state"] == "ok",
+        cluster_ok=parse_cluster_ok(cluster),
         slots=myself.slots,
         open_slots=table.open_slots if table.myself.role is Role.MASTER else (),
         keys=count_keys(info),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from redis_fargate.topology.slots import SlotRange, SlotRanges
+from redis_fargate.topology.slots import SLOT_COUNT, SlotRange, SlotRanges
 from redis_fargate.topology.view import OpenSlot, Peer, Replication, Role
 
 _FIELDS_BEFORE_SLOTS = 8
@@ -117,6 +117,18 @@ def _open_slot(word: str) -> OpenSlot:
 def parse_info(text: str) -> dict[str, str]:
     """Parse the answer to INFO or CLUSTER INFO: its fields, of all sections."""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def parse_cluster_ok(info: Mapping[str, str]) -> bool:
+    """Whether CLUSTER INFO says that the cluster is well, and all of it.
+
+    Without ``cluster-require-full-coverage``, a node's ``ok`` says nothing of the slots of others.
+    """
+    return (
+        info["cluster_state"] == "ok"
+        and int(info["cluster_slots_assigned"]) == SLOT_COUNT
+        and int(info["cluster_slots_fail"]) == 0
+    )
 
 
 def count_keys(info: Mapping[str, str]) -> int:

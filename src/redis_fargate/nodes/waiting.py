@@ -6,7 +6,7 @@ from typing import TypeAlias
 from redis_fargate.nodes.connection import Connections, NodeConnection
 from redis_fargate.nodes.errors import NodeLoading, NodeUnreachable, StepFailed
 from redis_fargate.nodes.forming import MEET_AGAIN_S, introduce, missing_peers, node_table
-from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
+from redis_fargate.nodes.parse import NodeTable, parse_cluster_ok, parse_info, parse_replication
 from redis_fargate.nodes.polling import SLOWEST_PAUSE_S, attempts, together
 from redis_fargate.topology.slots import SlotRanges, count, described
 from redis_fargate.topology.steps import AwaitAgreement, AwaitHealthy, NodeRef
@@ -53,7 +53,7 @@ async def await_agreement(
 
 
 async def await_healthy(step: AwaitHealthy, connections: Connections, patience_s: float) -> None:
-    """Wait until every node says ``cluster_state:ok``, and every replica's link is up.
+    """Wait until every node says that all is well, and every replica's link is up.
 
     Raises:
         StepFailed: they did not get there in time; says who lacks what.
@@ -65,7 +65,7 @@ async def await_healthy(step: AwaitHealthy, connections: Connections, patience_s
             parse_info,
             map(str, await connection.pipeline(("CLUSTER", "INFO"), ("INFO", "replication"))),
         )
-        if cluster["cluster_state"] != "ok":
+        if not parse_cluster_ok(cluster):
             return (
                 f"says cluster_state:{cluster['cluster_state']} with "
                 f"{cluster['cluster_slots_ok']} slots served and "

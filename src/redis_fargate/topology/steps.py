@@ -209,7 +209,7 @@ class DropLeftovers:
 
 @dataclass(frozen=True, slots=True)
 class AwaitHealthy:
-    """Wait until all of ``nodes`` say ``cluster_state:ok`` and every replica's link is up."""
+    """Wait until all of ``nodes`` say that all is well, and every replica's link is up."""
 
     nodes: tuple[NodeRef, ...]
     why: str

@@ -100,7 +100,7 @@ class Node:
     config_epoch: int
     current_epoch: int
     cluster_ok: bool
-    """``cluster_state:ok`` in CLUSTER INFO."""
+    """By CLUSTER INFO: ``ok``, and every slot has an owner that has not failed."""
     slots: SlotRanges
     """The slots that this node serves by its own word."""
     open_slots: tuple[OpenSlot, ...]

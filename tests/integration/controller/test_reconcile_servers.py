@@ -7,7 +7,9 @@ import uuid
 from contextlib import asynccontextmanager
 
 import pytest
+from redis import Redis
 
+from checking import key_of
 from reconciling import tasks_of
 from redis_fargate.aws.secrets import Secrets
 from redis_fargate.aws.state import Lease, Remembered, StateTable
@@ -247,6 +249,25 @@ def test_an_event_during_a_run_is_looked_at_before_its_end(world):
     it.tasks.observe = observed
     assert it.reconcile().outcome is Outcome.CONVERGED
     assert len(looks) >= 3
+
+
+def test_slots_that_nobody_serves_are_told_while_the_other_shards_serve(world, servers):
+    """The servers do not require full coverage, and say that all is well."""
+    it = world(3, Spec(3, 0), config={"cluster_node_timeout": "1000"})
+    assert it.reconcile().outcome is Outcome.CONVERGED
+    servers.servers[0].kill()
+    it.tasks.tasks = it.tasks.tasks[1:]
+    result = it.look(status)
+    assert result.health is Health.DOWN
+    assert result.unserved_slots in (5461, 5462)
+    with Redis(servers.servers[1].address) as client:
+        while client.cluster("info")["cluster_slots_fail"] == "0":
+            time.sleep(0.01)
+        assert client.cluster("info")["cluster_state"] == "ok"
+        own = next(node for node in it.look(status).shards if node.master)
+        assert client.cluster("info")["cluster_slots_ok"] != "16384"
+        with Redis(own.master.address) as owner:
+            assert owner.set(key_of(int(own.slots.partition("-")[0])), "served")
 
 
 def test_runs_are_remembered(world, clients, table_name):

@@ -37,7 +37,8 @@ def test_starts_a_cluster_node_and_ends_on_sigterm(
             "REDIS_PASSWORD": AWKWARD_PASSWORD,
             "REDIS_TASK_MEMORY_MIB": "512",
             "REDIS_CONFIG": "# a comment\n\n  timeout 300\nMaxmemory-Policy allkeys-lru\n"
-            "cluster-node-timeout 2000\nport 6379\nsave 900 1 300 10\n",
+            "cluster-node-timeout 2000\nport 6379\nsave 900 1 300 10\n"
+            "cluster-require-full-coverage yes\n",
         }
     )
 
@@ -55,6 +56,7 @@ def test_starts_a_cluster_node_and_ends_on_sigterm(
         "timeout": "300",
         "cluster-node-timeout": "2000",
         "cluster-allow-replica-migration": "no",
+        "cluster-require-full-coverage": "yes",
         "appendonly": "no",
         "protected-mode": "no",
         "save": "900 1 300 10",
@@ -85,6 +87,7 @@ def test_defaults(start: Starter, environment: dict[str, str]) -> None:
     assert node.config("save") == ""
     assert node.config("maxmemory") == "0"
     assert node.config("cluster-node-timeout") == "15000"
+    assert node.config("cluster-require-full-coverage") == "no"
     assert "maxmemory: none" in node.log
     with node.client() as client:
         assert client.ping()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from redis_fargate.nodes.parse import (
     NodeTable,
     count_keys,
+    parse_cluster_ok,
     parse_info,
     parse_nodes,
     parse_replication,
@@ -220,3 +221,20 @@ def test_a_master_has_no_link() -> None:
     assert parse_version(info) == "redis 6.2.14"
     assert parse_replication(info) == Replication(99, None, link_up=None)
     assert count_keys(info) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "assigned", "failed", "well"),
+    [
+        ("ok", 16384, 0, True),
+        ("fail", 16384, 0, False),
+        ("ok", 16383, 0, False),
+        ("ok", 16384, 1, False),
+    ],
+)
+def test_well_is_who_says_ok_of_all_slots(state, assigned, failed, well):
+    text = (
+        f"cluster_state:{state}\r\ncluster_slots_assigned:{assigned}\r\n"
+        f"cluster_slots_fail:{failed}\r\n"
+    )
+    assert parse_cluster_ok(parse_info(text)) is well
