@@ -52,6 +52,15 @@ class Cluster:
     def reconcile(self) -> Plan:
         return asyncio.run(self.reconciler.run())
 
+    def plan(self) -> Plan:
+        """What would be done next."""
+
+        async def look() -> Plan:
+            async with Connections(self.reconciler.settings) as connections:
+                return await self.reconciler.look(connections)
+
+        return asyncio.run(look())
+
     def tasks(self) -> tuple[Task, ...]:
         """Those of all servers, stopped ones, too."""
         return tasks_of(self.fleet.servers)
@@ -68,7 +77,7 @@ class Cluster:
         )
 
     def server(self, member: Member) -> Server:
-        return next(s for s in self.fleet.servers if s.address == member.task.address)
+        return next(s for s in self.fleet.servers if s.task_id == member.task.id)
 
     def kill(self, *members: Member) -> None:
         """The tasks stop, and ECS lists them no more."""
@@ -81,9 +90,12 @@ class Cluster:
     def replace(self) -> None:
         """ECS starts as many tasks as are missing."""
         missing = self.spec.task_count - len(self.reconciler.tasks)
-        first = len(self.fleet.servers)
-        self.fleet.start(missing, **self.config)
-        self.reconciler.tasks += self.tasks()[first:]
+        self.run(*self.fleet.start(missing, **self.config))
+
+    def run(self, *servers: Server) -> None:
+        """ECS lists these servers' tasks, too."""
+        ids = {server.task_id for server in servers}
+        self.reconciler.tasks += tuple(task for task in self.tasks() if task.id in ids)
 
     def scale(self, spec: Spec) -> None:
         """Another shape is wanted; ECS starts tasks now, or stops some once it may."""

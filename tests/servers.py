@@ -113,12 +113,32 @@ class Fleet:
             _await_answer(server)
         return started
 
-    def _start_one(self, options: tuple[str, ...], config: dict[str, str], *, tls: bool) -> Server:
+    def start_at(self, address: str, **config: str) -> Server:
+        """Start a blank server, in a task of its own, where another one has stopped."""
+        server = self._start_one((), config, tls=False, address=address)
+        _await_answer(server)
+        return server
+
+    def start_again(self, stopped: Server, **config: str) -> Server:
+        """Start a server with another's files, in a task of its own and at a new address."""
+        server = self._start_one((), config, tls=False, files=stopped.log.parent)
+        _await_answer(server)
+        return server
+
+    def _start_one(
+        self,
+        options: tuple[str, ...],
+        config: dict[str, str],
+        *,
+        tls: bool,
+        address: str = "",
+        files: Path | None = None,
+    ) -> Server:
         number = len(self.servers) + 1
-        address = f"{self.network}.{number}"
+        address = address or f"{self.network}.{number}"
         task_id = f"{self.network.replace('.', '')}{number:04}".rjust(32, "a")
-        home = self.directory / address
-        home.mkdir()
+        home = self.directory / f"{number}-{address}"
+        shutil.copytree(files, home) if files else home.mkdir()
         log = home / "server.log"
         given = {
             "bind": address,

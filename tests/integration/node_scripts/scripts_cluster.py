@@ -1,13 +1,11 @@
 """Clusters of nodes that the entry point has started, formed by the controller's loop."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.cluster import RedisCluster
-from scripts_rig import DEADLINE_S, Node, Starter, free_address
+from scripts_rig import Node, Starter, free_address
 
 from reconciling import Reconciler, tasks_of
 from redis_fargate.nodes.settings import ConnectionSettings
@@ -16,13 +14,6 @@ from redis_fargate.topology.view import Member, Task
 from servers import Server
 
 CONFIG = "repl-diskless-sync-delay 0\nshutdown-timeout 1\n"
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @dataclass
@@ -84,7 +75,6 @@ class Cluster:
             host=through.address,
             port=6379,
             password=self.settings.password,
-            decode_responses=True,
             **self.options,
         )
 

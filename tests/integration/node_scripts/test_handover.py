@@ -5,21 +5,18 @@ import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
-from scripts_cluster import Cluster, until
+from scripts_cluster import Cluster
 from scripts_rig import DEADLINE_S, SERVERS, Node, Starter, certificate, of_the_image
 
 from redis_fargate.local.tasks import stand_in_client
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.slots import key_slot, numbers
 from redis_fargate.topology.spec import Spec
+from unique_writes import writing
+from until import until
 
 STOP_TIMEOUT_S = 30
 """ECS' default; our task definition gives more."""
@@ -40,34 +37,6 @@ def ours(said: str) -> list[str]:
     return re.findall("^entrypoint: (.*)$", said, re.MULTILINE)
 
 
-@contextmanager
-def written(client: RedisCluster, key_prefix: str) -> Iterator[list[str]]:
-    """Keys that are written one after the other meanwhile: those that were acknowledged."""
-    acknowledged: list[str] = []
-    ending = threading.Event()
-
-    def write() -> None:
-        for number in itertools.count():
-            key = f"{key_prefix}{number}"
-            try:
-                client.set(key, number)
-            except (RedisError, OSError):  # not acknowledged
-                client.nodes_manager.initialize()
-                continue
-            acknowledged.append(key)
-            if ending.is_set():
-                return
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield acknowledged
-    finally:
-        ending.set()
-        writer.join(DEADLINE_S)
-    assert not writer.is_alive()
-
-
 def test_a_master_of_three_hands_over_under_load(
     start: Starter, server: str, environment: dict[str, str]
 ) -> None:
@@ -81,13 +50,12 @@ def test_a_master_of_three_hands_over_under_load(
     slots = set(numbers(next(m for m in cluster.members if m.node.slots).node.slots))
     tag = next(tag for n in itertools.count() if key_slot(tag := b"%d" % n) in slots).decode()
     with cluster.client(replica) as client:
-        with written(client, f"{{{tag}}}:") as keys:
-            until(lambda: len(keys) >= 100)
+        with writing(client, f"{{{tag}}}:{{}}".format) as writes:
+            until(lambda: len(writes.keys) >= 100)
             said = stopped(master)
-            before = len(keys)
-        # The writer's last key was acknowledged after the node had gone.
-        assert len(keys) > before
-        assert [client.get(key) for key in keys] == [key.rpartition(":")[2] for key in keys]
+            before = len(writes.keys)
+        assert len(writes.keys) > before  # the last one after the node had gone
+        assert writes.lost(client) == []
     assert ours(said) == [
         f"stopping: {replica.address} 6379 is to take over.",
         "stopping: it has taken over.",

@@ -5,12 +5,13 @@ import os
 import signal
 
 import pytest
-from scripts_cluster import Cluster, until
+from scripts_cluster import Cluster
 from scripts_rig import DEADLINE_S, SERVERS, Starter
 
 from redis_fargate.nodes.settings import ConnectionSettings
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Spec
+from until import until
 
 
 @pytest.mark.parametrize("shell", ["dash"], indirect=True)

@@ -23,14 +23,6 @@ def modes(made: Plan) -> list[FailoverMode]:
     return [step.mode for step in made.steps if isinstance(step, Failover)]
 
 
-def planned(cluster: Cluster) -> Plan:
-    async def look() -> Plan:
-        async with Connections(SETTINGS) as connections:
-            return await cluster.reconciler.look(connections)
-
-    return asyncio.run(look())
-
-
 @pytest.mark.parametrize(
     ("spec", "lost", "mode"),
     [
@@ -44,7 +36,7 @@ def planned(cluster: Cluster) -> Plan:
 def test_lost_masters_are_replaced(fleet: Fleet, spec: Spec, lost: int, mode: FailoverMode) -> None:
     cluster = Cluster(fleet, spec)
     cluster.kill(*cluster.masters()[:lost])
-    assert modes(planned(cluster)) == [mode] * lost
+    assert modes(cluster.plan()) == [mode] * lost
     cluster.reconcile()
     assert len(cluster.masters()) == spec.master_count
     cluster.replace()
@@ -78,7 +70,7 @@ def test_no_takeover_where_the_voters_only_hang(fleet: Fleet) -> None:
     heir = cluster.replica_of(gone)
     cluster.kill(gone)
     cluster.server(hanging).freeze()
-    assert modes(planned(cluster)) == [FailoverMode.FORCE]
+    assert modes(cluster.plan()) == [FailoverMode.FORCE]
     with pytest.raises(StepFailed, match="most of the masters have to answer"):
         asyncio.run(cluster.reconciler.run(patience_s=1))
     assert not next(m for m in cluster.reconciler.members if m.task == heir.task).node.slots

@@ -1,0 +1,61 @@
+"""A client that writes one key after the other, and knows which writes were acknowledged."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
+
+FAILURES = (RedisError, OSError, AttributeError)
+"""redis-py raises the last on a node that it has lost meanwhile."""
+
+
+@dataclass
+class UniqueWrites:
+    """Keys in the order in which they were acknowledged, and when that was."""
+
+    keys: list[str] = field(default_factory=list)
+    at_s: list[float] = field(default_factory=list)
+    failed: int = 0
+
+    def lost(self, client: RedisCluster) -> list[str]:
+        """Those that are not there, or with another value."""
+        return [key for key in self.keys if client.get(key) != key.encode()]
+
+    def longest_gap_s(self) -> float:
+        """The longest time without an acknowledged write."""
+        return max(later - sooner for sooner, later in itertools.pairwise(self.at_s))
+
+
+@contextmanager
+def writing(client: RedisCluster, name: Callable[[int], str]) -> Iterator[UniqueWrites]:
+    """Write meanwhile; at the end, until one more write has been acknowledged."""
+    writes, ending = UniqueWrites(), threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            ends = ending.is_set()
+            key = name(number)
+            try:
+                client.set(key, key)
+            except FAILURES:  # not acknowledged
+                writes.failed += 1
+                with suppress(*FAILURES):
+                    client.nodes_manager.initialize()
+                continue
+            writes.at_s.append(time.monotonic())
+            writes.keys.append(key)
+            if ends:
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield writes
+    finally:
+        ending.set()
+        writer.join()
