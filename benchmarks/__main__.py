@@ -8,6 +8,7 @@ TITLES = {
     "forming.py": "Forming, from all nodes answering to all nodes ok and all replicas linked",
     "reconcile_converged.py": "A reconcile that finds nothing to do",
     "moving.py": "Moving slots to a new master",
+    "failover.py": "How long writes stop when a master goes",
     "simulating.py": "The simulator",
     "package.py": "The controller's Lambda package",
 }

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -32,14 +32,14 @@ class UniqueWrites:
 
 
 @contextmanager
-def writing(client: RedisCluster, name: Callable[[int], str]) -> Iterator[UniqueWrites]:
+def writing(client: RedisCluster, prefix: str) -> Iterator[UniqueWrites]:
     """Write meanwhile; at the end, until one more write has been acknowledged."""
     writes, ending = UniqueWrites(), threading.Event()
 
     def write() -> None:
         for number in itertools.count():
             ends = ending.is_set()
-            key = name(number)
+            key = f"{prefix}{number}"
             try:
                 client.set(key, key)
             except FAILURES:  # not acknowledged

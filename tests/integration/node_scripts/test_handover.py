@@ -50,7 +50,7 @@ def test_a_master_of_three_hands_over_under_load(
     slots = set(numbers(next(m for m in cluster.members if m.node.slots).node.slots))
     tag = next(tag for n in itertools.count() if key_slot(tag := b"%d" % n) in slots).decode()
     with cluster.client(replica) as client:
-        with writing(client, f"{{{tag}}}:{{}}".format) as writes:
+        with writing(client, f"{{{tag}}}:") as writes:
             until(lambda: len(writes.keys) >= 100)
             said = stopped(master)
             before = len(writes.keys)

@@ -30,7 +30,7 @@ def loaded(cluster: Cluster, *doomed: Member) -> Iterator[UniqueWrites]:
     Replication keeps the order: what is lost of a shard is the last that was acknowledged there.
     """
     with client_of(cluster, *doomed) as client:
-        with writing(client, "load:{}".format) as writes:
+        with writing(client, "load:") as writes:
             until_written(writes, 100)
             before = len(writes.keys)
             yield writes
