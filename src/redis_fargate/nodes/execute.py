@@ -71,13 +71,16 @@ async def execute(
     if moves:
         await move_slots(moves, connections, time_left_s)
     patience_s = min(PATIENCE_S, time_left_s)
+    turn = asyncio.Lock()
     await together(
-        _take(step, connections, patience_s) for step in wave if not isinstance(step, MoveSlots)
+        _take(step, connections, patience_s, turn)
+        for step in wave
+        if not isinstance(step, MoveSlots)
     )
 
 
 async def _take(  # noqa: C901, PLR0912 - one case a kind of step
-    step: SingleStep, connections: Connections, patience_s: float
+    step: SingleStep, connections: Connections, patience_s: float, turn: asyncio.Lock
 ) -> None:
     match step:
         case ChangeSettings():
@@ -95,7 +98,7 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
         case Replicate():
             await replicate(step, connections, patience_s)
         case Failover():
-            await fail_over(step, connections, patience_s)
+            await fail_over(step, connections, patience_s, turn)
         case AllowFailover():
             await allow_failover(step, connections)
         case Reset():

@@ -1,6 +1,8 @@
 """Failovers. While a master lives, any but a planned one loses writes that it has acknowledged."""
 
-from redis_fargate.nodes.connection import Connections
+import asyncio
+
+from redis_fargate.nodes.connection import Connections, NodeConnection
 from redis_fargate.nodes.copies import checked
 from redis_fargate.nodes.errors import (
     CommandRefused,
@@ -23,8 +25,13 @@ _SILENCE_S = 0.5
 """Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
 
 
-async def fail_over(step: Failover, connections: Connections, patience_s: float) -> None:
+async def fail_over(
+    step: Failover, connections: Connections, patience_s: float, turn: asyncio.Lock
+) -> None:
     """CLUSTER FAILOVER, until the node is the master.
+
+    ``turn`` is for those that are made at the same time. A master votes once in an epoch, and two
+    candidates that choose the same one may both get too few votes, and have to wait.
 
     Raises:
         PreconditionFailed: the node is no replica of that master; a planned failover would find no
@@ -48,6 +55,13 @@ async def fail_over(step: Failover, connections: Connections, patience_s: float)
         await _check_gone(step, table, connections)
         await _check_most_advanced(step, table, connections)
     await _await_voters(step, connections, patience_s)
+    async with turn:
+        await _promote(step, connection, connections, patience_s)
+
+
+async def _promote(
+    step: Failover, connection: NodeConnection, connections: Connections, patience_s: float
+) -> None:
     how = () if step.mode is FailoverMode.PLANNED else (step.mode.value.upper(),)
     await connection.call("CLUSTER", "FAILOVER", *how)
     async for _ in attempts(min(patience_s, _FAILOVER_S)):

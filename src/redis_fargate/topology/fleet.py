@@ -8,7 +8,8 @@ from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, normalized, subt
 from redis_fargate.topology.steps import NodeRef
 from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
 
-_DOUBTFUL = frozenset({"fail", "fail?", "noaddr"})
+DOUBTFUL = frozenset({"fail", "fail?", "noaddr"})
+"""Flags of whom a node does not hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ class Fleet:
         owner = self._member(task_id, address)
         # Where the task's node was observed, and is another, this one lived there before it.
         listed = owner is not None and owner.node is None
-        heard = any(peer.connected and not peer.flags & _DOUBTFUL for peer in peers)
+        heard = any(peer.connected and not peer.flags & DOUBTFUL for peer in peers)
         ours_and_gone = owner is None and (task_id in self.view.stopped or task_id in self.recorded)
         return Entry(
             id=node_id,

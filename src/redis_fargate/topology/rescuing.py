@@ -8,7 +8,7 @@ and to vote. ECS has said it already, and only ECS can: a master that is merely 
 replaced here.
 """
 
-from redis_fargate.topology.fleet import Fleet
+from redis_fargate.topology.fleet import DOUBTFUL, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Failover, FailoverMode, Phase
@@ -20,11 +20,14 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     Where no replica ever had a whole copy there is none: promoting it would serve an empty shard.
     Nor is there one while a replica runs that does not answer us: it may have more than the others,
     and Redis' own election would know.
+
+    Where most masters are gone no more take over without a vote than it takes to have most of them
+    again. More of them, and the others' votes could elect a rival of one that is cut off.
     """
-    mode = _mode(fleet)
+    mode, lacking = _mode(fleet)
     masters = tuple(live.ref for live in fleet.masters)
     voters = masters if mode is FailoverMode.FORCE else ()
-    result = []
+    owners, others = [], []
     for entry in fleet.entries:
         slots = subtract(entry.slots, fleet.served)
         ranked = heirs(fleet, entry)
@@ -34,22 +37,33 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
         heir, *rivals = ranked
         owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
         why = f"{entry} is gone and {owned}."
-        result.append(
-            Failover(
-                heir.ref,
-                entry.id,
-                mode if slots else FailoverMode.TAKEOVER,  # nobody votes about no slots
-                tuple(live.ref for live in rivals),
-                voters if slots else (),
-                why,
-                Phase.RESCUE,
-            )
+        step = Failover(
+            heir.ref,
+            entry.id,
+            mode if slots else FailoverMode.TAKEOVER,  # nobody votes about no slots
+            tuple(live.ref for live in rivals),
+            voters if slots else (),
+            why,
+            Phase.RESCUE,
         )
-    return tuple(result)
+        if slots:
+            owners.append((_acquaintances(heir), step))
+        else:
+            others.append(step)
+    if mode is FailoverMode.TAKEOVER:
+        owners = sorted(owners, key=lambda owner: -owner[0])[:lacking]
+    return (*(step for _, step in owners), *others)
 
 
-def _mode(fleet: Fleet) -> FailoverMode:
-    """FORCE wherever ECS has enough of the masters for a vote, whether they answer us or not.
+def _acquaintances(live: Live) -> int:
+    """How many a node has a connection to: who is cut off has none."""
+    return sum(peer.connected and not peer.flags & DOUBTFUL for peer in live.node.peers)
+
+
+def _mode(fleet: Fleet) -> tuple[FailoverMode, int]:
+    """How to fail over, and how many masters are lacking for a vote.
+
+    FORCE wherever ECS has enough of the masters for a vote, whether they answer us or not.
 
     Masters that run and do not answer may be on the other side of a partition, and hold an election
     there: a takeover beside it would make two masters of one shard.
@@ -59,4 +73,5 @@ def _mode(fleet: Fleet) -> FailoverMode:
         if subtract(entry.slots, fleet.served):
             owners += 1
             voters += entry.listed
-    return FailoverMode.FORCE if 2 * voters > owners else FailoverMode.TAKEOVER
+    lacking = owners // 2 + 1 - voters
+    return (FailoverMode.TAKEOVER if lacking > 0 else FailoverMode.FORCE), lacking
