@@ -41,12 +41,15 @@ def _follow(net: "Network", server: Server, link: Link) -> float:
     _set_up(server, link, up=False)  # another process may have the address
     if source.link is not None and not source.link.up:  # "-NOMASTERLINK"
         return NEVER if source.link.ready_s is None else source.link.ready_s
-    if link.ready_s is None:
+    source.introduced |= len(source.table) > 1
+    if not source.introduced:  # "-WRONGPASS": its entry script lets nobody in before
+        link.ready_s = None
+    elif link.ready_s is None:
         link.ready_s = net.now_s + SYNC_S + int(source.settings["repl-diskless-sync-delay"])
     elif net.now_s >= link.ready_s:
         _synchronised(net, server, link, source)
         return NEVER
-    return link.ready_s
+    return link.ready_s or NEVER
 
 
 def _set_up(server: Server, link: Link, *, up: bool) -> None:

@@ -92,6 +92,8 @@ class Server:
         self.hostname = hostname
         self.me = Entry(node_id, address, hostname)
         self.table: dict[str, Entry] = {node_id: self.me}
+        self.introduced = False
+        """Whether it has known others by now."""
         self.handshakes: dict[str, float] = {}
         """Address to when the handshake expires."""
         self.banned: dict[str, float] = {}

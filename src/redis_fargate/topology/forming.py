@@ -12,7 +12,7 @@ While the marker says FORMING, a slot without an owner never held anybody's data
 still be had: its master's task is gone, and no replica of that master is left.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from redis_fargate.topology import gossip, rescuing
@@ -233,13 +233,13 @@ def _meetings(fleet: Fleet) -> tuple[Meet, ...]:
     }
     why = "Nodes learn of all others from a few."
     meetings = tuple(Meet(node, peers, why, Phase.FORM) for node, peers in fresh.items() if peers)
-    return meetings or direct_meetings(fleet, Phase.FORM)
+    return meetings or direct_meetings(fleet, fleet.running, Phase.FORM)
 
 
-def direct_meetings(fleet: Fleet, phase: Phase) -> tuple[Meet, ...]:
-    """Introduce each two that gossip has not brought together."""
+def direct_meetings(fleet: Fleet, lives: Iterable[Live], phase: Phase) -> tuple[Meet, ...]:
+    """Introduce each two of these that gossip has not brought together."""
     peers: dict[str, list[Live]] = {}
-    for one, other in fleet.strangers_to_each_other(fleet.running):
+    for one, other in fleet.strangers_to_each_other(lives):
         peers.setdefault(one.node.id, []).append(other)
     return tuple(
         Meet(

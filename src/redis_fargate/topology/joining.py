@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 from redis_fargate.topology import elections, gossip
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.forming import direct_meetings
+from redis_fargate.topology.losses import silent_heir
 from redis_fargate.topology.masters import Masters, masters
 from redis_fargate.topology.placement import place
-from redis_fargate.topology.slots import described, normalized
+from redis_fargate.topology.slots import described, normalized, subtract
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AllowFailover,
@@ -77,18 +78,28 @@ def _sides(fleet: Fleet) -> tuple[tuple[Live, ...], tuple[Live, ...]]:
     if not fleet.components:
         return (), ()
     residents, *others = fleet.components
-    # Whoever is let in at the address of a master that is gone is copied by its replicas, which may
-    # have nothing but their copy: they are to take its place first.
-    followed = {
-        live.node.replication.master_address
+    newcomers = (live for group in others for live in group if live.task.running)
+    return residents, tuple(live for live in newcomers if not _is_followed(live, fleet))
+
+
+def _is_followed(newcomer: Live, fleet: Fleet) -> bool:
+    """Whether it may be where replicas of a master that is gone look for it.
+
+    They would copy whoever is introduced there, and may be the only ones to have their data: they
+    are to take its place first. A replica that does not answer us cannot say where it looks; the
+    address is not in anybody's table any more once another node has answered there.
+    """
+    return any(
+        live.node.replication.offset
+        and live.node.master_id not in fleet.by_id
+        and live.node.replication.master_address == newcomer.task.address
         for live in fleet.lives
-        if live.node.replication.offset and live.node.master_id not in fleet.by_id
-    }
-    return residents, tuple(
-        live
-        for group in others
-        for live in group
-        if live.task.running and live.task.address not in followed
+    ) or any(
+        entry.gone
+        and entry.address in {"", newcomer.task.address}
+        and subtract(entry.slots, fleet.served)
+        and silent_heir(fleet, entry)
+        for entry in fleet.entries
     )
 
 
@@ -96,7 +107,7 @@ def _meetings(
     fleet: Fleet, residents: Sequence[Live], newcomers: Sequence[Live]
 ) -> tuple[Meet, ...]:
     if not newcomers:
-        return direct_meetings(fleet, Phase.JOIN)
+        return direct_meetings(fleet, (live for live in residents if live.task.running), Phase.JOIN)
     hosts = [live for live in residents if live.task.running] or list(residents)
     healthy = [live for live in hosts if live.node.cluster_ok] or hosts
     introductions = gossip.introductions(

@@ -10,7 +10,7 @@ from model import Controller, Model, assert_formed
 
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import Failover, FailoverMode
+from redis_fargate.topology.steps import Failover, FailoverMode, Meet
 from redis_fargate.topology.view import Role, Trouble
 
 
@@ -161,3 +161,25 @@ def test_any_losses_that_leave_a_copy_are_healed(master_count, each, zone_count,
     )
     assert len(masters(model)) == master_count
     assert all(server.keys for server in model.servers.values())
+
+
+@pytest.mark.parametrize("reused", [True, False])
+def test_nobody_is_introduced_where_a_lost_masters_silent_replica_may_look(reused):
+    """It would copy the newcomer once it answers, and may be the only one to have the data."""
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (silent,) = replicas_of(model, "t001")
+    model.troubles[silent] = Trouble.UNREACHABLE
+    address = model.servers["t001"].address
+    model.kill("t001")
+    newcomer = model.start("a")
+    if reused:
+        model.tasks[newcomer] = replace(model.tasks[newcomer], address=address)
+        model.servers[newcomer].address = address
+    met = {
+        task_id
+        for step in Controller(model, spec).plan().steps
+        if isinstance(step, Meet)
+        for task_id in (step.node.task_id, *(peer.task_id for peer in step.peers))
+    }
+    assert (newcomer in met) is not reused
