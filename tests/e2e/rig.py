@@ -168,6 +168,18 @@ class Up:
         assert "[OK] All nodes agree about slots configuration." in said
         assert "[OK] All 16384 slots covered." in said
 
+    def await_agreement(self, program: Program) -> None:
+        """Masters may still change their zones when all shards are whole again."""
+
+        def agree() -> str:
+            try:
+                self.assert_others_agree(program)
+            except AssertionError as error:
+                return str(error)
+            return ""
+
+        eventually(agree, lambda disagreement: not disagreement)
+
     def assert_serves(self) -> None:
         with RedisCluster(host=self.host, port=PORT, password=self.password) as client:
             with client.pipeline() as pipeline:

@@ -35,7 +35,7 @@ def test_a_stopped_task_is_replaced_and_the_dead_node_is_forgotten(cli: Cli) -> 
         timeout_s=90,
     )
     await_forgotten(up, program, result, gone)
-    up.assert_others_agree(program)
+    up.await_agreement(program)
 
     grown = cli.json("local", "scale", "--replicas", "5")
     assert grown["result"]["health"] == "ok"
@@ -75,7 +75,7 @@ def test_the_shard_of_a_stopped_master_gets_its_replica_back(cli: Cli) -> None:
         (replica,) = shard["replicas"]
         assert replica["link_up"]
     await_forgotten(up, program, result, gone)
-    up.assert_others_agree(program)
+    up.await_agreement(program)
     up.assert_serves()
 
 
