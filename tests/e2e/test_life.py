@@ -69,6 +69,7 @@ def test_the_shard_of_a_stopped_master_gets_its_replica_back(cli: Cli) -> None:
         ),
         timeout_s=90,
     )
+    assert "stopping: it has taken over." in cli.run("local", "logs", gone["task_id"]).stdout
     assert sum(shard["slot_count"] for shard in result["shards"]) == 16384
     assert len(result["shards"]) == 3
     for shard in result["shards"]:
