@@ -98,15 +98,15 @@ module "redis_cluster" {
   redis_exporter             = { enabled = true }
 
   redis_config = {
-    maxmemory_policy              = "allkeys-lfu"
-    timeout                       = 300
-    tcp_keepalive                 = 60
-    appendonly                    = true
-    appendfsync                   = "everysec"
-    cluster_node_timeout          = 5000
-    repl_backlog_size             = "64mb"
-    slowlog_log_slower_than       = 10000
-    slowlog_max_len               = 256
+    maxmemory_policy        = "allkeys-lfu"
+    timeout                 = 300
+    tcp_keepalive           = 60
+    appendonly              = true
+    appendfsync             = "everysec"
+    cluster_node_timeout    = 5000
+    repl_backlog_size       = "64mb"
+    slowlog_log_slower_than = 10000
+    slowlog_max_len         = 256
   }
 
   tags = { Environment = "production", ManagedBy = "terraform" }
