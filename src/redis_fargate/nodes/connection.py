@@ -240,11 +240,10 @@ class Connections:
     ) -> None:
         opened, self._open = self._open, {}
         for opening in opened.values():
-            if not opening.done():
-                opening.cancel()
-        for connection in await asyncio.gather(*opened.values(), return_exceptions=True):
-            if isinstance(connection, NodeConnection):
-                await connection.close()
+            if not opening.cancel() and not opening.cancelled() and not opening.exception():
+                # It closes without waiting: whoever is cancelled below leaves none open.
+                await opening.result().close()
+        await asyncio.gather(*opened.values(), return_exceptions=True)
 
     async def at(self, address: str) -> NodeConnection:
         """Return a live connection to an address; raises what ``NodeConnection.open`` raises."""
