@@ -12,7 +12,7 @@ While the marker says FORMING, a slot without an owner never held anybody's data
 still be had: its master's task is gone, and no replica of that master is left.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from redis_fargate.topology import gossip, rescuing
@@ -145,10 +145,10 @@ def _form(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:
     recorded = _record(fleet)
     return (
         *(_begin(fleet, recorded) if shape else ()),
-        *(_lower(fleet) if shape else ()),
+        *(_lower(fleet, cast) if shape else ()),
         *shape,
         AwaitHealthy(everybody, "Every node says ok, and every replica has its data.", Phase.FORM),
-        *_restore(fleet, recorded, lowered=bool(shape)),
+        *_restore(fleet, recorded, cast.placement if shape else ()),
         FinishForming(why="The cluster is formed."),
     )
 
@@ -302,7 +302,7 @@ def _begin(fleet: Fleet, record: Mapping[str, Mapping[str, str]]) -> tuple[Begin
 
 
 def _lowered(fleet: Fleet, live: Live) -> dict[str, str]:
-    """What forming changes on a node: its timeouts, where they are longer than they need be."""
+    """What forming changes on a master: its timeouts, where they are longer than they need be."""
     bounds = gossip.forming_settings(len(fleet.running))
     return {
         name: str(bound)
@@ -311,21 +311,21 @@ def _lowered(fleet: Fleet, live: Live) -> dict[str, str]:
     }
 
 
-def _lower(fleet: Fleet) -> tuple[ChangeSettings, ...]:
+def _lower(fleet: Fleet, cast: _Cast) -> tuple[ChangeSettings, ...]:
     why = "Forming is mostly waiting for timeouts: they are short until it is done."
     return tuple(
         ChangeSettings(live.ref, tuple(changes.items()), why)
-        for live in fleet.running
+        for live in cast.masters
         if (changes := _lowered(fleet, live))
     )
 
 
 def _restore(
-    fleet: Fleet, record: Mapping[str, Mapping[str, str]], *, lowered: bool
+    fleet: Fleet, record: Mapping[str, Mapping[str, str]], lowered: Collection[str]
 ) -> tuple[ChangeSettings, ...]:
     result = []
     for live in fleet.running:
-        current = {**live.node.settings, **(_lowered(fleet, live) if lowered else {})}
+        current = {**live.node.settings, **(_lowered(fleet, live) if live.task.id in lowered else {})}
         wanted = record[live.task.id]
         changes = tuple(
             (name, value) for name, value in wanted.items() if current.get(name) != value

@@ -2,8 +2,9 @@
 
 All that is tuned by measurement is in this module. Node tables spread by gossip in a few
 rounds once everybody has a few partners, but slot ownership travels in direct pings, and a
-node says ``ok`` no earlier than min(node timeout, 5 s) after it has its slots: both are
+master says ``ok`` no earlier than min(node timeout, 5 s) after it has its slots: both are
 quicker with a low node timeout, until the pings themselves are more than the machines bear.
+Only masters get one: their pings carry all slots to everybody, and replicas need not wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ STAR_FROM = 150
 
 
 def forming_settings(node_count: int) -> Mapping[str, int]:
-    """The upper bounds of ``view.FORMING_SETTINGS`` while a cluster of that size forms.
+    """The upper bounds of ``view.FORMING_SETTINGS`` on masters while a cluster of that size forms.
 
     ``cluster-node-timeout`` is in milliseconds, ``repl-diskless-sync-delay`` in seconds.
     """

@@ -159,14 +159,14 @@ def test_the_shape_of_a_forming():
     made = Controller(model, Spec(3, 3)).plan()
     assert [(type(wave[0]).__name__, len(wave)) for wave in made.waves()] == [
         ("BeginForming", 1),
-        ("ChangeSettings", 6),
+        ("ChangeSettings", 3),
         ("SetConfigEpoch", 6),
         ("AddSlots", 3),
         ("Meet", 6),
         ("AwaitAgreement", 1),
         ("Replicate", 3),
         ("AwaitHealthy", 1),
-        ("ChangeSettings", 6),
+        ("ChangeSettings", 3),
         ("FinishForming", 1),
     ]
 
