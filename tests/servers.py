@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from ipaddress import ip_address
 from pathlib import Path
 
 PORT = 6379
@@ -135,7 +136,7 @@ class Fleet:
         files: Path | None = None,
     ) -> Server:
         number = len(self.servers) + 1
-        address = address or f"{self.network}.{number}"
+        address = address or str(ip_address(f"{self.network}.0") + number)
         task_id = f"{self.network.replace('.', '')}{number:04}".rjust(32, "a")
         home = self.directory / f"{number}-{address}"
         shutil.copytree(files, home) if files else home.mkdir()

@@ -11,7 +11,7 @@ from functools import lru_cache
 from redis_fargate.topology.slots import SLOT_COUNT, SlotRange, SlotRanges
 from redis_fargate.topology.view import OpenSlot, Peer, Replication, Role
 
-_FIELDS_BEFORE_SLOTS = 8
+_FIELDS_BEFORE_EPOCH = 6
 _REPLICA_WORDS = frozenset({"slave", "replica"})
 _ROLE_WORDS = _REPLICA_WORDS | {"master", "myself", "noflags", ""}
 
@@ -41,15 +41,15 @@ def parse_nodes(text: str) -> NodeTable:
     peers: list[Peer] = []
     open_slots: tuple[OpenSlot, ...] = ()
     for line in text.splitlines():
-        words = line.split(" ")
-        if len(words) < _FIELDS_BEFORE_SLOTS:
+        words = line.split(" ", _FIELDS_BEFORE_EPOCH)
+        if len(words) <= _FIELDS_BEFORE_EPOCH:
             raise ValueError(f"not a line of CLUSTER NODES: {line!r}")
-        slots = words[_FIELDS_BEFORE_SLOTS:]
         try:
             # All but when it was last heard of, which makes each line different.
-            peer = _peer((*words[:4], *words[6:]))
+            peer = _peer(words[0], words[1], words[2], words[3], words[6])
             if peer.myself:
                 myself = peer
+                slots = words[6].split(" ")[2:]
                 open_slots = tuple(_open_slot(word) for word in slots if word.startswith("["))
             else:
                 peers.append(peer)
@@ -63,8 +63,8 @@ def parse_nodes(text: str) -> NodeTable:
 # All nodes of a cluster say nearly the same about each of them: in a cluster of 100, 10 000 lines
 # hold some 200 different ones.
 @lru_cache(maxsize=4096)
-def _peer(line: tuple[str, ...]) -> Peer:
-    node_id, where, flags, master, epoch, link, *slots = line
+def _peer(node_id: str, where: str, flags: str, master: str, rest: str) -> Peer:
+    epoch, link, *slots = rest.split(" ")
     address, port, bus_port, hostname = _where(where)
     words = frozenset(flags.split(","))
     return Peer(

@@ -1,10 +1,17 @@
 """What a view amounts to: its nodes and node tables brought together, once for all phases."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, normalized, subtract
+from redis_fargate.topology.slots import (
+    ALL_SLOTS,
+    SlotRange,
+    SlotRanges,
+    count,
+    normalized,
+    subtract,
+)
 from redis_fargate.topology.steps import NodeRef
 from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
 
@@ -80,6 +87,8 @@ class Fleet:
             }
             for live in self.lives
         }
+        self._judged: dict[int, bool] = {}
+        """Whether a line, by its identity, has the true address of its node."""
 
     @cached_property
     def masters(self) -> tuple[Live, ...]:
@@ -87,10 +96,13 @@ class Fleet:
 
         Not those that have been replaced and do not know it yet: newer claims have all their slots.
         """
-        claims = [(live.node.config_epoch, live.node.slots) for live in self.lives]
+        owners = tuple(live for live in self.lives if live.node.slots)
+        if slot_count(owners) == count(normalized(_slots(owners))):
+            return owners  # no slot is claimed twice
+        claims = [(live.node.config_epoch, live.node.slots) for live in owners]
         return tuple(
             live
-            for live in self.lives
+            for live in owners
             if subtract(
                 live.node.slots,
                 (p for epoch, slots in claims if epoch > live.node.config_epoch for p in slots),
@@ -100,7 +112,7 @@ class Fleet:
     @cached_property
     def served(self) -> SlotRanges:
         """What they own."""
-        return normalized(piece for live in self.masters for piece in live.node.slots)
+        return normalized(_slots(self.masters))
 
     def is_current(self, live: Live) -> bool:
         """Whether a task runs what the service is to run."""
@@ -156,12 +168,17 @@ class Fleet:
     def knows(self, one: Live, other: Live) -> bool:
         """Whether a node has another in its table, at its true address."""
         peer = self._tables[one.node.id].get(other.node.id)
-        return (
-            peer is not None
-            and "noaddr" not in peer.flags
-            and peer.address in (other.task.address, other.node.address)
-            and peer.port == other.node.port
-        )
+        if peer is None:
+            return False
+        # Lines that say the same are one object (``nodes.parse``): most have been judged before.
+        true = self._judged.get(id(peer))
+        if true is None:
+            true = self._judged[id(peer)] = (
+                "noaddr" not in peer.flags
+                and peer.address in (other.task.address, other.node.address)
+                and peer.port == other.node.port
+            )
+        return true
 
     def acquainted(self, one: Live, other: Live) -> bool:
         """Whether two nodes know each other."""
@@ -183,24 +200,20 @@ class Fleet:
 
         Where there are none: those who know most others, who may have some.
         """
-        root = {node_id: node_id for node_id in self.by_id}
-
-        def find(node_id: str) -> str:
-            while root[node_id] != node_id:
-                root[node_id] = root[root[node_id]]
-                node_id = root[node_id]
-            return node_id
-
+        tied: list[set[str]] = []
         for node_id, table in self._tables.items():
-            for peer_id in table:
-                if peer_id in root:
-                    root[find(peer_id)] = find(node_id)
-        groups: dict[str, list[Live]] = {}
-        for live in self.lives:
-            groups.setdefault(find(live.node.id), []).append(live)
+            ties = {node_id, *(self.by_id.keys() & table.keys())}
+            apart = []
+            for others in tied:
+                if others.isdisjoint(ties):
+                    apart.append(others)
+                else:
+                    ties |= others
+            tied = [*apart, ties]
+        groups = (tuple(live for live in self.lives if live.node.id in ids) for ids in tied)
         return tuple(
             sorted(
-                map(tuple, groups.values()),
+                groups,
                 key=lambda group: (
                     -slot_count(group),
                     -max(len(live.node.peers) for live in group),
@@ -214,9 +227,9 @@ class Fleet:
         """All nodes in anybody's table that were not observed, in order of id."""
         lines: dict[str, list[tuple[Live, Peer]]] = {}
         for live in self.lives:
-            for peer_id, peer in self._tables[live.node.id].items():
-                if peer_id not in self.by_id:
-                    lines.setdefault(peer_id, []).append((live, peer))
+            table = self._tables[live.node.id]
+            for peer_id in table.keys() - self.by_id.keys():
+                lines.setdefault(peer_id, []).append((live, table[peer_id]))
         return tuple(self._entry(node_id, lines[node_id]) for node_id in sorted(lines))
 
     def _entry(self, node_id: str, lines: list[tuple[Live, Peer]]) -> Entry:
@@ -254,7 +267,7 @@ class Fleet:
             return False
         cluster, *others = self.components
         return (
-            normalized(piece for live in cluster for piece in live.node.slots) == ALL_SLOTS
+            normalized(_slots(cluster)) == ALL_SLOTS
             and all(live.node.cluster_ok for live in cluster)
             and all(live.node.blank for other in others for live in other)
             and not any(entry.stranger for entry in self.entries)
@@ -263,7 +276,11 @@ class Fleet:
 
 def slot_count(lives: Iterable[Live]) -> int:
     """How many slots the nodes serve by their own word."""
-    return sum(len(piece) for live in lives for piece in live.node.slots)
+    return count(_slots(lives))
+
+
+def _slots(lives: Iterable[Live]) -> Iterator[SlotRange]:
+    return (piece for live in lives for piece in live.node.slots)
 
 
 def holds_something(live: Live) -> bool:
