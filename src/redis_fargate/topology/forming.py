@@ -325,7 +325,8 @@ def _restore(
 ) -> tuple[ChangeSettings, ...]:
     result = []
     for live in fleet.running:
-        current = {**live.node.settings, **(_lowered(fleet, live) if live.task.id in lowered else {})}
+        changed = _lowered(fleet, live) if live.task.id in lowered else {}
+        current = {**live.node.settings, **changed}
         wanted = record[live.task.id]
         changes = tuple(
             (name, value) for name, value in wanted.items() if current.get(name) != value
