@@ -15,7 +15,7 @@ from redis_fargate.nodes.execute import execute, settings_kept
 from redis_fargate.nodes.observe import observe
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import AwaitAgreement, ChangeSettings, Phase
+from redis_fargate.topology.steps import AwaitAgreement, ChangeSettings, Phase, SetConfigEpoch
 from redis_fargate.topology.view import Marker, Member, Task
 from servers import Fleet
 
@@ -126,7 +126,7 @@ def test_when_a_step_fails_the_settings_are_restored(redis_fleet: Fleet) -> None
 
 async def _lower_and_fail(made: Plan, connections: Connections) -> None:
     lower = next(wave for wave in made.waves() if isinstance(wave[0], ChangeSettings))
-    nodes = tuple({step.node: None for step in made.steps if isinstance(step, ChangeSettings)})
+    nodes = tuple(step.node for step in made.steps if isinstance(step, SetConfigEpoch))
     hopeless = AwaitAgreement(nodes, "They have not met.", Phase.FORM)
     async with settings_kept(made.steps, connections):
         await execute(lower, connections)
