@@ -11,15 +11,16 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from redis_fargate.local.asgi import App, Message, Receive, Send, header, read_body
 from redis_fargate.local.clients import ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY
+from redis_fargate.local.completing import completed
 from redis_fargate.local.errors import PortInUse, StartFailed
 
 _ECS_TARGET = "AmazonEC2ContainerServiceV20141113."
@@ -27,11 +28,6 @@ _START_TIMEOUT_S = 30
 _GRACE_S = 2
 _STOP_TIMEOUT_S = 10
 _logger = logging.getLogger(__name__)
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class EcsHandler(Protocol):
@@ -71,7 +67,7 @@ class Gateway:
         listener = _listen(self._asked_port)
         self.port = listener.getsockname()[1]
         _set_environment(self.url, self.port, self._tmp)
-        app = _together(self._handle, _import_ministack(), self._ready)
+        app = _together(self._handle, completed(_import_ministack()), self._ready)
         config = Config()
         config.bind = [f"fd://{listener.detach()}"]
         config.graceful_timeout = _GRACE_S
@@ -182,15 +178,10 @@ def _together(handle: EcsHandler, others: App, ready: asyncio.Event) -> App:
         if operation is None:
             await others(scope, receive, send)
             return
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if not message.get("more_body", False):
-                break
-        status, headers, answer = await handle(operation, bytes(body))
+        body = await read_body(receive)
+        if body is None:
+            return
+        status, headers, answer = await handle(operation, body)
         await send({
             "type": "http.response.start",
             "status": status,
@@ -214,8 +205,5 @@ def _ecs_operation(scope: Message) -> str | None:
     """Name the operation if it is one of ECS'."""
     if scope["type"] != "http":
         return None
-    for name, value in scope["headers"]:
-        if name == b"x-amz-target":
-            service, _, operation = value.decode("latin-1").partition(".")
-            return operation if f"{service}." == _ECS_TARGET else None
-    return None
+    service, _, operation = header(scope, "x-amz-target").partition(".")
+    return operation if f"{service}." == _ECS_TARGET else None

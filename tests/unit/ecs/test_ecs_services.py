@@ -328,6 +328,28 @@ def test_sidecar_that_is_not_essential_may_end(fresh):
     assert fresh.tasks()[0]["lastStatus"] == "RUNNING"
 
 
+def test_task_goes_on_without_a_sidecar_that_cannot_start(fresh):
+    fresh.client.register_task_definition(
+        family="pair",
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="1 vCPU",
+        memory="2 GB",
+        containerDefinitions=[
+            {"name": "exporter", "image": "missing:1", "essential": False},
+            {"name": "redis", "image": "redis:7"},
+        ],
+    )
+    fresh.create_service("pair", desired=1)
+    fresh.wait_steady()
+    [task] = fresh.tasks()
+    assert {item["name"]: item["lastStatus"] for item in task["containers"]} == {
+        "exporter": "STOPPED",
+        "redis": "RUNNING",
+    }
+    assert task["containers"][0]["reason"] == "CannotPullContainerError: no image missing:1"
+
+
 def test_deleted_service_drains_and_is_gone(fresh):
     fresh.create_service(fresh.register(), desired=2)
     fresh.wait_steady()

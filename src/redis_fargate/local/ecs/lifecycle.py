@@ -159,8 +159,12 @@ class Lifecycle:
                 container = await self._runtime.start(launch, self._listener(task, state))
             except CannotStartContainer as error:
                 state.reason = str(error)
-                self.stop(task, StopCode.FAILED_TO_START, str(error))
-                return
+                if is_essential(state.definition):
+                    self.stop(task, StopCode.FAILED_TO_START, str(error))
+                    return
+                state.status = Status.STOPPED
+                _log.warning("Task %s goes on without %s: %s", task.id, launch.container, error)
+                continue
             state.status = Status.RUNNING
             watch = asyncio.get_running_loop().create_task(self._watch(task, state, container))
             started.append(_Started(state, container, watch))
