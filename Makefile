@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # Redis and busybox for the tests, where the machine has none: see tests/fetch-programs.sh.
 PROGRAMS := .cache/programs
 CHECKOV := .cache/checkov
+# HashiCorp's AWS provider, for the tests that apply: see tests/terraform/fetch_provider.py.
+PROVIDER := .cache/provider
 export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
 
 HISTORIES ?= 1000
@@ -24,7 +26,7 @@ up: $(VENV)/local ## Bring up a local cluster (AWS endpoint, ECS, six Redis serv
 down: $(VENV)/local ## Stop the local cluster and remove everything it left
 	@$(BIN)/redis-fargate local down
 
-test: $(VENV)/dev $(PROGRAMS)/ready ## Run all tests
+test: $(VENV)/dev $(PROGRAMS)/ready $(PROVIDER)/ready ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 simulate: $(VENV)/dev ## Play HISTORIES of a model cluster with faults, seeds from SEED on
@@ -54,6 +56,7 @@ lock: $(VENV)/dev ## Pin the newest versions of all dependencies, with their has
 	$(LOCK) $(OURS) --extra local -o requirements/local.txt
 	$(LOCK) $(OURS) --extra dev -c requirements/local.txt -o requirements/dev.txt
 	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
+	$(LOCK) requirements/provider.in -o requirements/provider.txt
 
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --annotation-style line
@@ -79,3 +82,6 @@ $(CHECKOV)/ready: requirements/checkov.txt
 
 $(PROGRAMS)/ready: tests/fetch-programs.sh
 	@sh tests/fetch-programs.sh $(PROGRAMS)
+
+$(PROVIDER)/ready: requirements/provider.txt tests/terraform/fetch_provider.py | $(VENV)/dev
+	@$(BIN)/python tests/terraform/fetch_provider.py $(PROVIDER)

@@ -211,11 +211,11 @@ def clients_of(cli: Cli) -> Iterator[Clients]:
         clients.close()
 
 
-def invoke(clients: Clients, action: str) -> dict[str, Any]:
+def invoke(
+    clients: Clients, action: str, function: str = "redis-local-initializer"
+) -> dict[str, Any]:
     """Invoke the controller; its result."""
-    answer = clients.functions.invoke(
-        FunctionName="redis-local-initializer", Payload=json.dumps({"action": action})
-    )
+    answer = clients.functions.invoke(FunctionName=function, Payload=json.dumps({"action": action}))
     result: dict[str, Any] = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, result
     return result
