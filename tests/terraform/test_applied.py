@@ -8,7 +8,6 @@ The two configurations live through their lives at the same time: the provider m
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,7 +28,6 @@ from stand_in import SOURCE
 from redis_fargate.local.clients import ACCESS_KEY, SECRET_KEY, Clients
 from redis_fargate.local.launching import launched, stop
 from redis_fargate.local.module import write_root
-from redis_fargate.local.package import build
 from redis_fargate.local.statedir import StateDir
 from servers import PORT
 
@@ -123,50 +121,42 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
 
 @pytest.fixture(scope="module")
 def roots(cloud: Clients, tmp_path_factory: pytest.TempPathFactory) -> Roots:
-    """What `init` writes, and the production example, for the provider that there is."""
+    """What `init` writes, and beside it the production example, for the provider that there is."""
     home = tmp_path_factory.mktemp("roots")
-    write_root(home / "init", "my-redis-cluster", "us-east-1")
-    module = home / "module"
-    for part in ("node", "examples/network", "examples/production"):
-        shutil.copytree(ROOT / part, module / part, ignore=shutil.ignore_patterns(".terraform*"))
-    for path in ROOT.glob("*.tf"):
-        shutil.copy(path, module)
-    build(module / "dist/controller.zip")
-
-    assert (PROVIDER / "ready").exists(), (
-        "the provider is missing: run `make .cache/provider/ready`"
-    )
     cli_config = home / "terraform.rc"
     cli_config.write_text(CLI_CONFIG % PROVIDER)
     quickstart = Root(home / "init", cli_config)
-    production = Root(module / "examples/production", cli_config)
+    production = Root(home / "init/production", cli_config)
+    write_root(quickstart.folder, "my-redis-cluster", "us-east-1")
+    production.folder.mkdir()
+    text = (ROOT / "examples/production/main.tf").read_text()
+    (production.folder / "main.tf").write_text(text.replace('"../.."', '"../redis-fargate"'))
+
+    assert (PROVIDER / "ready").exists(), "there is no provider: run `make .cache/provider/ready`"
     for root in (quickstart, production):
         root.done("get")
-    schemas = json.loads(quickstart.done("providers", "schema", "-json"))["provider_schemas"]
-    changes = adapt(quickstart.folder, quickstart.folder / "redis-fargate", schemas[SOURCE])
-    changes += adapt(module, module, schemas[SOURCE])
+    schemas = json.loads(quickstart.done("providers", "schema", "-json"))
+    provider = schemas["provider_schemas"][SOURCE]
     for root in (quickstart, production):
-        root.folder.joinpath("provider_override.tf.json").write_text(
-            json.dumps({"provider": {"aws": at(cloud.url, schemas[SOURCE]["provider"])}})
-        )
-    return Roots(quickstart, production, changes)
+        override = {"provider": {"aws": at(cloud.url, provider["provider"])}}
+        (root.folder / "provider_override.tf.json").write_text(json.dumps(override))
+    return Roots(quickstart, production, changes=adapt(quickstart.folder, provider))
 
 
-def adapt(folder: Path, module: Path, provider: dict[str, Any]) -> list[str]:
-    """Make the files what the provider knows; gives what was changed, in words."""
-    if "ephemeral_resource_schemas" not in provider:  # a provider of before 2025
-        # It knows the block, but never reads it back, and would set it again with each apply:
-        # hashicorp/terraform-provider-aws#20937.
-        cluster = provider["resource_schemas"]["aws_ecs_cluster"]["block"]
-        cluster["attributes"].pop("setting", None)
-        cluster["block_types"].pop("setting", None)
-        # It has the list of Lambda's runtimes of its day. The endpoint has but one, its own Python.
-        function = {"aws_lambda_function": {"controller": {"runtime": "python3.8"}}}
-        module.joinpath("runtime_override.tf.json").write_text(json.dumps({"resource": function}))
-        changes = ["controller.tf: resource aws_lambda_function.controller: runtime is python3.8"]
-    else:
-        changes = []
-    return changes + fit(folder, provider)
+def adapt(folder: Path, provider: dict[str, Any]) -> list[str]:
+    """Make the files below what the provider knows; gives what was changed, in words."""
+    if "ephemeral_resource_schemas" in provider:
+        return fit(folder, provider)
+    # A provider of before 2025. It knows the settings of a cluster, but never reads them back, and
+    # would set them again with each apply: hashicorp/terraform-provider-aws#20937.
+    cluster = provider["resource_schemas"]["aws_ecs_cluster"]["block"]
+    cluster["block_types"].pop("setting")
+    # It has the list of Lambda's runtimes of its day. The endpoint runs its own Python anyway.
+    function = {"aws_lambda_function": {"controller": {"runtime": "python3.8"}}}
+    override = folder / "redis-fargate/runtime_override.tf.json"
+    override.write_text(json.dumps({"resource": function}))
+    change = "redis-fargate/controller.tf: resource aws_lambda_function.controller: runtime is 3.8"
+    return [change, *fit(folder, provider)]
 
 
 def at(url: str, schema: Mapping[str, Any]) -> dict[str, Any]:
