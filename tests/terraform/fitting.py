@@ -2,7 +2,8 @@
 
 What an older provider does not know is dropped, and what it knows by another name is renamed: a
 resource that it has as a data source only, and a write-only argument ``X_wo`` whose plain twin
-``X`` it has. Every change is named.
+``X`` it has. As only write-only arguments take ephemeral values, it takes none. Every change is
+named.
 
 The files are as ``terraform fmt`` leaves them, so the indentation tells where an argument or a
 block begins and ends.
@@ -69,6 +70,9 @@ def _fit_blocks(lines: list[str], provider: Schema) -> _Fitted:
     """Fit the blocks of a file, from its end on, so that line numbers before stay what they are."""
     fitted = _Fitted(list(lines), [], [])
     for block in reversed(list(_items(lines, 0, len(lines)))):
+        if block.name == "variable" and "ephemeral_resource_schemas" not in provider:
+            changes = _without_ephemeral(fitted.lines, block)
+            fitted.changes += [f"variable {block.labels[0]}: {change}" for change in changes]
         if block.name not in _KINDS:
             continue
         kind, (type_, name) = block.name, block.labels
@@ -93,6 +97,13 @@ def _fit_blocks(lines: list[str], provider: Schema) -> _Fitted:
 def _as_data(kind: str, type_: str, provider: Schema) -> Schema | None:
     """The schema of the data source of a resource's name."""
     return provider["data_source_schemas"].get(type_) if kind == "resource" else None
+
+
+def _without_ephemeral(lines: list[str], variable: _Item) -> Iterator[str]:
+    for item in reversed(list(_items(lines, variable.first + 1, variable.end - 1))):
+        if item.name == "ephemeral":
+            _drop(lines, item)
+            yield "ephemeral is dropped"
 
 
 def _fit_body(lines: list[str], block: _Item, schema: Schema) -> Iterator[str]:

@@ -4,10 +4,11 @@ The provider is the one that ``fetch_provider.py`` got. What it does not know, b
 from the copies that are applied (``fitting.py``); that is printed. Terraform is made to run it
 whatever version the module asks for, by a development override.
 
-The two configurations live through their lives at the same time: the provider mostly waits.
+The configurations live through their lives at the same time: the provider mostly waits.
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ import pytest
 from fitting import fit
 from redis import Redis
 from redis.cluster import RedisCluster
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, RedisError
 from rig import Cli, eventually, invoke, nodes_of
 from run_terraform import terraform
 from stand_in import SOURCE
@@ -95,9 +96,14 @@ class Root:
 @dataclass(frozen=True)
 class Roots:
     quickstart: Root
+    """What `init` writes."""
     production: Root
+    tls: Root
     changes: list[str]
     """What was made of the copies, for the provider's sake."""
+
+    def __iter__(self) -> Iterator[Root]:
+        yield from (self.quickstart, self.production, self.tls)
 
 
 @pytest.fixture(scope="module")
@@ -121,26 +127,34 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
 
 @pytest.fixture(scope="module")
 def roots(cloud: Clients, tmp_path_factory: pytest.TempPathFactory) -> Roots:
-    """What `init` writes, and beside it the production example, for the provider that there is."""
+    """What `init` writes, and beside it two examples, for the provider that there is."""
+    assert (PROVIDER / "ready").exists(), "there is no provider: run `make .cache/provider/ready`"
     home = tmp_path_factory.mktemp("roots")
     cli_config = home / "terraform.rc"
     cli_config.write_text(CLI_CONFIG % PROVIDER)
-    quickstart = Root(home / "init", cli_config)
-    production = Root(home / "init/production", cli_config)
-    write_root(quickstart.folder, "my-redis-cluster", "us-east-1")
-    production.folder.mkdir()
-    text = (ROOT / "examples/production/main.tf").read_text()
-    (production.folder / "main.tf").write_text(text.replace('"../.."', '"../redis-fargate"'))
+    folder = home / "init"
+    write_root(folder, "my-redis-cluster", "us-east-1")
+    for example in ("production", "tls"):
+        text = (ROOT / f"examples/{example}/main.tf").read_text()
+        (folder / example).mkdir()
+        (folder / example / "main.tf").write_text(text.replace('"../.."', '"../redis-fargate"'))
 
-    assert (PROVIDER / "ready").exists(), "there is no provider: run `make .cache/provider/ready`"
-    for root in (quickstart, production):
-        root.done("get")
+    quickstart = Root(folder, cli_config)
+    quickstart.done("get")
     schemas = json.loads(quickstart.done("providers", "schema", "-json"))
     provider = schemas["provider_schemas"][SOURCE]
-    for root in (quickstart, production):
-        override = {"provider": {"aws": at(cloud.url, provider["provider"])}}
+    changes = adapt(folder, provider)
+    roots = Roots(
+        quickstart,
+        Root(folder / "production", cli_config),
+        Root(folder / "tls", cli_config),
+        changes,
+    )
+    override = {"provider": {"aws": at(cloud.url, provider["provider"])}}
+    for root in roots:
+        root.done("get")
         (root.folder / "provider_override.tf.json").write_text(json.dumps(override))
-    return Roots(quickstart, production, changes=adapt(quickstart.folder, provider))
+    return roots
 
 
 def adapt(folder: Path, provider: dict[str, Any]) -> list[str]:
@@ -292,6 +306,32 @@ def production_lives(clients: Clients, root: Root) -> None:
     root.destroy(clients, name)
 
 
+def tls_lives(clients: Clients, root: Root) -> None:
+    name = "redis-tls"
+    made = subprocess.run(
+        ["sh", ROOT / "examples/tls/certificates.sh"], capture_output=True, text=True, check=True
+    ).stdout
+    variables = root.folder / "terraform.tfvars.json"
+    variables.write_text(json.dumps({"certificates": made}))
+    root.apply()
+    formed = status(clients, name)
+    assert formed["health"] == "ok", formed
+    assert {role: len(tasks) for role, tasks in roles(formed).items()} == {
+        "master": 3,
+        "replica": 3,
+    }
+    password = clients.secrets.get_secret_value(SecretId=f"{name}-password")["SecretString"]
+    server = {"host": formed["shards"][0]["master"]["address"], "port": PORT, "password": password}
+    with Redis(**server) as client, pytest.raises(RedisError):
+        client.ping()
+    trust = {"ssl_ca_data": json.loads(made)["ca"], "ssl_check_hostname": False}
+    with RedisCluster(**server, ssl=True, **trust) as client:
+        assert client.set("key", "value")
+        assert client.get("key") == b"value"
+    root.assert_nothing_to_do()
+    root.destroy(clients, name)
+
+
 @pytest.fixture(scope="module")
 def before(cloud: Clients) -> dict[str, Any]:
     return left_over(cloud)
@@ -301,21 +341,22 @@ def before(cloud: Clients) -> dict[str, Any]:
 def lives(
     cloud: Clients, before: dict[str, Any], roots: Roots
 ) -> Iterator[dict[str, "Future[None]"]]:
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         yield {
             "quickstart": pool.submit(quickstart_lives, cloud, roots.quickstart),
             "production": pool.submit(production_lives, cloud, roots.production),
+            "tls": pool.submit(tls_lives, cloud, roots.tls),
         }
 
 
 def test_what_the_provider_does_not_know(roots: Roots, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *roots.changes, ""]))
-    for root in (roots.quickstart, roots.production):
+    for root in roots:
         root.done("validate", "-no-color")
 
 
-@pytest.mark.parametrize("life", ["quickstart", "production"])
+@pytest.mark.parametrize("life", ["quickstart", "production", "tls"])
 def test_applied_changed_and_destroyed(lives: dict[str, "Future[None]"], life: str) -> None:
     lives[life].result()
 

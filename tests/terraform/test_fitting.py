@@ -50,6 +50,11 @@ resource "aws_known" "this" {
   }
 }
 
+variable "text" {
+  type      = string
+  ephemeral = true
+}
+
 output "call" {
   value = aws_call.this.name
 }
@@ -81,6 +86,10 @@ resource "aws_known" "this" {{
 
 }}
 
+variable "text" {{
+  type      = string
+}}
+
 output "call" {{
   value = data.aws_call.this.name
 }}
@@ -110,6 +119,7 @@ def test_what_an_old_provider_does_not_know(tmp_path: Path) -> None:
         "main.tf: resource aws_known.this: text_wo is text",
         "main.tf: resource aws_known.this: inner.colour is dropped",
         "main.tf: resource aws_known.this: outer is dropped",
+        "main.tf: variable text: ephemeral is dropped",
     ]
     assert (tmp_path / "main.tf").read_text() == FITTED
 
