@@ -313,23 +313,29 @@ def tls_lives(clients: Clients, root: Root) -> None:
     ).stdout
     variables = root.folder / "terraform.tfvars.json"
     variables.write_text(json.dumps({"certificates": made}))
-    root.apply()
-    formed = status(clients, name)
-    assert formed["health"] == "ok", formed
-    assert {role: len(tasks) for role, tasks in roles(formed).items()} == {
-        "master": 3,
-        "replica": 3,
-    }
-    password = clients.secrets.get_secret_value(SecretId=f"{name}-password")["SecretString"]
-    server = {"host": formed["shards"][0]["master"]["address"], "port": PORT, "password": password}
-    with Redis(**server) as client, pytest.raises(RedisError):
-        client.ping()
-    trust = {"ssl_ca_data": json.loads(made)["ca"], "ssl_check_hostname": False}
-    with RedisCluster(**server, ssl=True, **trust) as client:
-        assert client.set("key", "value")
-        assert client.get("key") == b"value"
-    root.assert_nothing_to_do()
-    root.destroy(clients, name)
+    # The endpoint has a namespace of a name once, whatever the VPC.
+    with root.overridden(cloudmap_namespace="redis-cluster.tls"):
+        root.apply()
+        formed = status(clients, name)
+        assert formed["health"] == "ok", formed
+        assert {role: len(tasks) for role, tasks in roles(formed).items()} == {
+            "master": 3,
+            "replica": 3,
+        }
+        password = clients.secrets.get_secret_value(SecretId=f"{name}-password")["SecretString"]
+        server = {
+            "host": formed["shards"][0]["master"]["address"],
+            "port": PORT,
+            "password": password,
+        }
+        with Redis(**server) as client, pytest.raises(RedisError):
+            client.ping()
+        trust = {"ssl_ca_data": json.loads(made)["ca"], "ssl_check_hostname": False}
+        with RedisCluster(**server, ssl=True, **trust) as client:
+            assert client.set("key", "value")
+            assert client.get("key") == b"value"
+        root.assert_nothing_to_do()
+        root.destroy(clients, name)
 
 
 @pytest.fixture(scope="module")
