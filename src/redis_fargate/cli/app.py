@@ -11,6 +11,7 @@ from redis_fargate.cli import (
     local_stop_task,
     local_up,
     reconcile,
+    rehearse,
     status,
 )
 from redis_fargate.cli.exitcodes import EXIT_CODES
@@ -33,6 +34,7 @@ local = _tree("The local cloud: an AWS endpoint, ECS and real Redis servers on t
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("reconcile")(reconcile.reconcile)
+app.command("rehearse")(rehearse.rehearse)
 app.add_typer(local, name="local")
 local.command("up")(local_up.up)
 local.command("down")(local_down.down)

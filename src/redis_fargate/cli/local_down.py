@@ -5,7 +5,7 @@ import os
 from redis_fargate.cli.options import Json
 from redis_fargate.cli.output import print_json, print_line, progress
 from redis_fargate.local.launching import stop
-from redis_fargate.local.statedir import StateDir
+from redis_fargate.local.statedir import Record, StateDir
 
 
 def down(
@@ -22,11 +22,18 @@ def down(
     if record is not None:
         with progress() as tell:
             tell("Stopping the tasks and the AWS endpoint …")
-            stop(record.pid, record.started_ticks, state)
-    state.remove()
+            bring_down(record, state)
+    else:
+        state.remove()
     if as_json:
         print_json({"stopped": record is not None, "state_directory": str(state.root)})
     elif record is None:
         print_line("No local cloud runs: nothing to stop.")
     else:
         print_line("Stopped. Nothing is left.")
+
+
+def bring_down(record: Record, state: StateDir) -> None:
+    """Stop a local cloud; nothing of it is left."""
+    stop(record.pid, record.started_ticks, state)
+    state.remove()

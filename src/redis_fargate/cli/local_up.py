@@ -1,30 +1,18 @@
 """``redis-fargate local up``."""
 
-from typing import Annotated
-
-import typer
-
-from redis_fargate.cli.options import Json
+from redis_fargate.cli.options import Json, Masters, Port, RedisConfig, Replicas, Server, Zones
 from redis_fargate.cli.output import progress
 from redis_fargate.local.options import DEFAULT_PORT, DEFAULT_SERVER, Options, parse_redis_config
 from redis_fargate.topology.spec import Spec
 
 
 def up(  # noqa: PLR0913, PLR0917 - the options that it has
-    masters: Annotated[int, typer.Option(help="Masters, one per shard.")] = 3,
-    replicas: Annotated[int, typer.Option(help="Replicas in total, not per master.")] = 3,
-    zones: Annotated[int, typer.Option(help="Availability zones to spread over, 1 to 6.")] = 3,
-    server: Annotated[
-        str,
-        typer.Option(
-            help="Server program: redis-server, a path, or an image such as valkey/valkey:8.1."
-        ),
-    ] = DEFAULT_SERVER,
-    redis_config: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A redis.conf option; may be given often."),
-    ] = None,
-    port: Annotated[int, typer.Option(help="Port of the AWS endpoint.")] = DEFAULT_PORT,
+    masters: Masters = 3,
+    replicas: Replicas = 3,
+    zones: Zones = 3,
+    server: Server = DEFAULT_SERVER,
+    redis_config: RedisConfig = None,
+    port: Port = DEFAULT_PORT,
     as_json: Json = False,  # noqa: FBT002 - an option, given by name
 ) -> None:
     """Start a local cloud and let a Redis Cluster form in it.

@@ -50,11 +50,29 @@ def of_directory(tmp: Path, tasks: Path) -> list[int]:
     ]
 
 
+def inside(directory: Path) -> list[int]:
+    """Find our user's processes that work inside a directory, but those with a terminal."""
+    return [
+        int(entry.name)
+        for entry in _PROC.iterdir()
+        if entry.name.isdigit()
+        and _is_inside(entry, directory)
+        and start_ticks(int(entry.name)) is not None
+    ]
+
+
 def _works_for(process: Path, variable: bytes, tasks: Path) -> bool:
     try:
         if variable in process.joinpath("environ").read_bytes().split(b"\0"):
             return True
-        inside = process.joinpath("cwd").readlink().is_relative_to(tasks)
+    except OSError:  # it has ended, or is somebody else's
+        return False
+    return _is_inside(process, tasks)
+
+
+def _is_inside(process: Path, directory: Path) -> bool:
+    try:
+        inside = process.joinpath("cwd").readlink().is_relative_to(directory)
     except OSError:  # it has ended, or is somebody else's
         return False
     return inside and (stat := _stat(int(process.name))) is not None and stat[4] == _NO_TERMINAL

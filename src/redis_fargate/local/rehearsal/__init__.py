@@ -1,0 +1,1 @@
+"""The rehearsal: faults and changes on the local cloud, under a load whose writes are counted."""

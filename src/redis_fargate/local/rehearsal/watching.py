@@ -1,0 +1,122 @@
+"""Watches the cluster while something happens to it, through the controller's eyes."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+
+from redis_fargate.aws.errors import translated
+from redis_fargate.controller.result import NodeReport, Result
+from redis_fargate.local.rehearsal.ports import Cloud
+from redis_fargate.topology.errors import RedisFargateError
+
+_PERIOD_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen, and when (since the epoch) it was asked for."""
+
+    at_s: float
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened, for the timeline: ``fault`` or ``change`` (ours), or ``step``."""
+
+    at_s: float
+    kind: str
+    text: str
+
+
+class Watch:
+    """Asks the controller for the cluster's status again and again; see ``running``."""
+
+    def __init__(self, cloud: Cloud, first: Result) -> None:
+        self._cloud = cloud
+        self._end = Event()
+        self._seen = Condition()
+        self.sights = [Sight(time.time(), first)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch while the block runs."""
+        thread = Thread(target=self._watch, name="watch")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._end.set()
+            thread.join()
+
+    @property
+    def latest(self) -> Result:
+        """What was seen last."""
+        return self.sights[-1].result
+
+    def addresses(self) -> list[str]:
+        """Addresses of the nodes that were seen last."""
+        return [node.address for node in nodes_of(self.latest) if node.node_id]
+
+    def when(
+        self, reached: Callable[[Result], bool], since_s: float, timeout_s: float
+    ) -> float | None:
+        """Wait until what is seen is as wanted; when it was asked for, or None if it is too late.
+
+        ``since_s``, seconds since the epoch: what was asked for earlier does not count.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._seen:
+            while True:
+                sight = self.sights[-1]
+                if sight.at_s > since_s and reached(sight.result):
+                    return sight.at_s
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or not self._seen.wait(left_s):
+                    return None
+
+    def _watch(self) -> None:
+        while not self._end.wait(_PERIOD_S):
+            at_s = time.time()
+            # The endpoint ends a function's process, and with it our question, when its
+            # configuration changes: the next one is answered.
+            with suppress(RedisFargateError):
+                result = self._cloud.status()
+                with self._seen:
+                    self.sights.append(Sight(at_s, result))
+                    self._seen.notify_all()
+
+
+def nodes_of(result: Result) -> list[NodeReport]:
+    """List all nodes of a result, and the tasks that are in no shard."""
+    return [
+        node
+        for shard in result.shards
+        for node in (shard.master, *shard.replicas)
+        if node is not None
+    ] + list(result.others)
+
+
+def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
+    """Read in the controller's log which steps it has taken since a moment."""
+    group = f"/aws/lambda/{cloud.function_name}"
+    marks = []
+    with translated("logs", f"log group {group}"):
+        pages = cloud.clients.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=int(since_s * 1000)
+        )
+        for page in pages:
+            for event in page["events"]:
+                try:
+                    line = json.loads(event["message"])
+                except ValueError:
+                    continue  # the function's runtime logs lines of its own
+                if isinstance(line, dict) and "took_ms" in line:
+                    text = f"{line['phase']}: {line['message']} ({line['why']})"
+                    # It is logged when it is done.
+                    begun_s = event["timestamp"] / 1000 - line["took_ms"] / 1000
+                    marks.append(Mark(begun_s, "step", text))
+    return sorted(marks, key=lambda mark: mark.at_s)
