@@ -1,5 +1,6 @@
 """``redis-fargate rehearse``."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,10 +83,16 @@ def rehearse(  # noqa: PLR0913, PLR0917 - the options that it has
         port=port,
     )
     _check(options.spec, load)
+    if report is not None:
+        _check_writable(report)
     from redis_fargate.local.rehearsal.documents import summary  # noqa: PLC0415
 
     with progress() as tell:
         outcomes = _played(options, scenarios, limits, load, tell)
+    if report is not None:
+        from redis_fargate.local.rehearsal.report import page  # noqa: PLC0415
+
+        report.write_text(page(outcomes, _about(options, load, outcomes)), encoding="utf-8")
     passed = all(outcome.passed for outcome in outcomes)
     if as_json:
         print_json({"passed": passed, "scenarios": [summary(outcome) for outcome in outcomes]})
@@ -130,6 +137,33 @@ def _check(spec: Spec, writes_per_s: float) -> None:
             f"--load is {writes_per_s:g}: give a number of writes per second from 1 to "
             f"{_MOST_WRITES_PER_S}."
         )
+
+
+def _check_writable(report: Path) -> None:
+    """See now, and not after minutes of rehearsing, that the report can be written.
+
+    Raises:
+        InvalidOption: it cannot.
+
+    """
+    try:
+        report.touch()
+    except OSError as error:
+        raise InvalidOption(f"--report {report} cannot be written: {error.strerror}.") from error
+
+
+def _about(options: Options, writes_per_s: float, outcomes: "Sequence[Outcome]") -> str:
+    """Say in a line what was rehearsed on what."""
+    from redis_fargate.local.rehearsal.watching import nodes_of  # noqa: PLC0415 - slow
+
+    nodes = nodes_of(outcomes[0].before.result)
+    version = next((node.version for node in nodes if node.version), "unknown")
+    at = datetime.fromtimestamp(outcomes[0].began_s, UTC).isoformat(" ", "minutes")
+    return (
+        f"{options.spec.master_count} masters and {options.spec.replica_count} replicas in "
+        f"{options.zones} zones, server {options.server} (version {version}), {writes_per_s:g} "
+        f"writes per second, {at[:16]} UTC."
+    )
 
 
 def _played(

@@ -12,10 +12,10 @@ from redis_fargate.local.errors import StartFailed
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.topology.spec import Spec
 
-RUN_TIMEOUT_S = 20
+RUN_TIMEOUT_S = 30
 """A run that crashes keeps its lease, and all others out, until it would have had to end anyway:
 the usual five minutes are too long to watch."""
-_MOVING_TIMEOUT_S = 60
+_MOVING_TIMEOUT_S = 180
 
 
 def crash_controller(cloud: Cloud, changes: Changes, spec: Spec) -> None:

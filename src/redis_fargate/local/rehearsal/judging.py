@@ -135,8 +135,9 @@ def _longest_gap_s(measured: Measured) -> float | None:
     for client in range(CLIENTS):
         mine = [write for write in measured.writes if write.client == client]
         ends_s = [write.ended_s for write in acknowledged(mine)]
-        if not ends_s or (mine[-1].error and ends_s[-1] < measured.ended_s):
+        if not ends_s or mine[-1].error:
             return None
+        ends_s.append(max(measured.ended_s, ends_s[-1]))
         gaps_s = (
             after_s - before_s
             for before_s, after_s in pairwise(ends_s)

@@ -5,15 +5,16 @@ keeps only its own clients waiting, and shows as a gap in what they write.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from threading import Event, Thread
+from threading import Event
 
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from redis_fargate.local.blueprint import REDIS_PORT
 
@@ -25,6 +26,7 @@ _READ_AT_ONCE = 1000
 _READ_TIMEOUT_S = 60.0
 CLIENT_ERRORS = (
     RedisError,
+    RedisClusterException,
     OSError,
     # redis-py's own, when it is sent to a node that it has not heard of (ASK), or while it learns
     # of nodes anew.
@@ -56,20 +58,21 @@ class Write:
 class Entry:
     """How clients get in."""
 
-    addresses: Sequence[str]
+    discover: Callable[[], Sequence[str]]
+    """Gives the addresses behind the cluster's name, as it resolves now."""
     password: str
 
     def client(self) -> RedisCluster:
         """Connect as an application would, but for timeouts that are short.
 
         Raises:
-            RedisError, OSError: no node answers.
+            RedisClusterException, RedisError, OSError: no node answers.
 
         """
         return RedisCluster(
             startup_nodes=[
                 ClusterNode(address, REDIS_PORT)  # type: ignore[no-untyped-call]
-                for address in self.addresses
+                for address in self.discover()
             ],
             password=self.password,
             socket_timeout=_TIMEOUT_S,
@@ -90,18 +93,14 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Write while the block runs."""
-        threads = [
-            Thread(target=self._write, args=(number,), name=f"client {number}")
-            for number in range(CLIENTS)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            for thread in threads:
-                thread.join()
+        with ThreadPoolExecutor(CLIENTS, thread_name_prefix="client") as pool:
+            writing = [pool.submit(self._write, number) for number in range(CLIENTS)]
+            try:
+                yield
+            finally:
+                self._end.set()
+            for each in writing:
+                each.result()
 
     def writes(self) -> list[Write]:
         """Give all writes that have ended by now, in the order in which they ended."""
@@ -124,6 +123,10 @@ class Load:
                 client.set(key, key)
             except CLIENT_ERRORS as failure:
                 error = type(failure).__name__
+                if isinstance(failure, RedisClusterException) and client is not None:
+                    # It knows no node any more that answers: an application starts anew.
+                    client.close()
+                    client = None
             else:
                 master = client.nodes_manager.get_node_from_slot(key_slot(key.encode())).host
             took_s = time.perf_counter() - begun
@@ -136,7 +139,7 @@ def read_back(entry: Entry, keys: Sequence[str]) -> set[str]:
     """Find the keys that do not have the value that was written.
 
     Raises:
-        RedisError, OSError: the cluster does not answer.
+        RedisClusterException, RedisError, OSError: the cluster does not answer.
 
     """
     deadline = time.monotonic() + _READ_TIMEOUT_S

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from redis_fargate.controller.result import Result
+from redis_fargate.local.blueprint import DISCOVERY_SERVICE, NAMESPACE
 from redis_fargate.local.changes import Changes
 from redis_fargate.local.errors import StartFailed
 from redis_fargate.local.rehearsal.copies import Copies
@@ -74,7 +75,7 @@ class Rehearsal:
         spec = self._made_ready(scenario, changes)
         before = self.cloud.status()
         watch = Watch(self.cloud, before)
-        entry = Entry(watch.addresses(), self.cloud.password())
+        entry = Entry(self._discovered, self.cloud.password())
         copies = Copies(watch.addresses, entry.password)
         load = Load(entry, f"rehearsal:{scenario.name}", self.writes_per_s)
         marks: list[Mark] = []
@@ -91,10 +92,10 @@ class Rehearsal:
             began_s = marks[0].at_s
             redundant_s = self._await_redundancy(scenario, watch, played, marks[-1].at_s)
             time.sleep(_AFTER_S)
-        ended_s = time.time()
+            ended_s = time.time()
         self.tell(f"{scenario.name}: reading back what was acknowledged …")
         writes = load.writes()
-        lost = self._lost(watch, entry.password, writes)
+        lost = self._lost(before, entry, writes)
         measured = Measured(
             planned=scenario.planned,
             began_s=began_s,
@@ -147,14 +148,21 @@ class Rehearsal:
 
         return watch.when(over, since_s, _PATIENCE * self.limits.redundancy_s)
 
-    def _lost(self, watch: Watch, password: str, writes: Sequence[Write]) -> list[Write]:
+    def _discovered(self) -> list[str]:
+        """Look the cluster's name up in Cloud Map."""
+        found = self.cloud.clients.servicediscovery.discover_instances(
+            NamespaceName=NAMESPACE, ServiceName=DISCOVERY_SERVICE
+        )
+        return [instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in found["Instances"]]
+
+    def _lost(self, before: Result, entry: Entry, writes: Sequence[Write]) -> list[Write]:
         """Find the acknowledged writes, of this scenario and those before, that are not there."""
-        owners = _owners(watch.sights[0].result)
+        owners = _owners(before)
         for key, write in self._kept.items():
             # Read back by the end of an earlier scenario: so it was where this one began.
             self._kept[key] = replace(write, master=owners(key))
         self._kept |= {write.key: write for write in acknowledged(writes)}
-        missing = read_back(Entry(watch.addresses(), password), list(self._kept))
+        missing = read_back(entry, list(self._kept))
         return [self._kept.pop(key) for key in sorted(missing)]
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Condition, Event, Thread
 
 from redis_fargate.aws.errors import translated
@@ -116,7 +117,8 @@ def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
                     continue  # the function's runtime logs lines of its own
                 if isinstance(line, dict) and "took_ms" in line:
                     text = f"{line['phase']}: {line['message']} ({line['why']})"
-                    # It is logged when it is done.
-                    begun_s = event["timestamp"] / 1000 - line["took_ms"] / 1000
+                    # The event's own time is that of the run's end.
+                    done = datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+                    begun_s = done.timestamp() - line["took_ms"] / 1000
                     marks.append(Mark(begun_s, "step", text))
-    return sorted(marks, key=lambda mark: mark.at_s)
+    return sorted((mark for mark in marks if mark.at_s >= since_s), key=lambda mark: mark.at_s)
