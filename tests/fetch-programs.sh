@@ -1,6 +1,7 @@
 #!/bin/sh
 # The programs that the tests want beside the Python packages: Redis 7 (server and
-# client) for the test matrix, and busybox, whose shell runs the node's scripts too.
+# client) for the test matrix, busybox, whose shell runs the node's scripts too, and
+# Chromium, which looks at the rehearsal's report.
 # Those that the machine lacks come from Debian's packages, unpacked into a folder of
 # the project: nothing is installed, and root is not needed.
 # Usage: fetch-programs.sh FOLDER
@@ -16,12 +17,15 @@ command -v redis-server >/dev/null && command -v redis-cli >/dev/null ||
 # the tests put there.
 busybox=$(command -v busybox) && ! env PATH=/nowhere "$busybox" sh -c hostname >/dev/null 2>&1 ||
     packages="$packages busybox"
+command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
+    command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    packages="$packages chromium-headless-shell"
 if [ -z "$packages" ]; then
     touch "$target/ready"
     exit 0
 fi
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-    echo "Install redis-server, redis-cli (7.x) and busybox: the tests need them, and there" \
+    echo "Install redis-server, redis-cli (7.x), busybox and Chromium: the tests need them, and there" \
         "are no Debian packages here to take them from." >&2
     exit 1
 fi
@@ -40,9 +44,11 @@ for package in "$target"/archives/*.deb; do
     dpkg-deb --extract "$package" "$target/root"
 done
 
-libraries=$(find "$target/root" -name '*.so.*' -exec dirname {} + | sort -u | tr '\n' ':')
-for program in redis-server redis-cli; do
-    path=$(find "$target/root" -path "*bin/$program" ! -type d | head -n 1)
+libraries=$(find "$target/root" -name '*.so*' -exec dirname {} + | sort -u | tr '\n' ':')
+for program in redis-server redis-cli chromium-headless-shell; do
+    # What is in bin/ for Chromium is a script with the path of an installed one.
+    path=$(find "$target/root" \( -path "*bin/$program" -o -path "*lib/chromium/$program" \) \
+        ! -type d | sort | tail -n 1)
     [ -n "$path" ] || continue
     cat >"$target/bin/$program" <<WRAPPER
 #!/bin/sh

@@ -95,6 +95,9 @@ class Cli:
     def up(self, *arguments: str) -> "Up":
         return Up(self.json("local", "up", "--port", str(self.port), *arguments))
 
+    def up_scaled(self, *arguments: str) -> "Up":
+        return Up(self.json("local", "scale", *arguments))
+
     def result(self) -> dict[str, Any]:
         """What `local status` says now, well or not."""
         done = subprocess.run(
@@ -186,6 +189,11 @@ class Up:
                 for number in range(KEYS):
                     pipeline.set(f"key:{number}", number)
                 assert all(pipeline.execute())
+        self.assert_keeps()
+
+    def assert_keeps(self) -> None:
+        """What `assert_serves` has written is there still."""
+        with RedisCluster(host=self.host, port=PORT, password=self.password) as client:
             with client.pipeline() as pipeline:
                 for number in range(KEYS):
                     pipeline.get(f"key:{number}")

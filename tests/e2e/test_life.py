@@ -42,7 +42,6 @@ def test_a_stopped_task_is_replaced_and_the_dead_node_is_forgotten(cli: Cli) -> 
     assert len(nodes_of(grown["result"])) == 8
     followers = [len(shard["replicas"]) for shard in grown["result"]["shards"]]
     assert sorted(followers) == [1, 2, 2]
-    assert "fewer" in cli.run("local", "scale", "--replicas", "4", code=2).stderr
 
     logged = cli.run("local", "logs", up.host).stdout
     assert "Ready to accept connections" in logged
@@ -78,6 +77,20 @@ def test_the_shard_of_a_stopped_master_gets_its_replica_back(cli: Cli) -> None:
     await_forgotten(up, program, result, gone)
     up.await_agreement(program)
     up.assert_serves()
+
+
+def test_scaling_out_and_in(cli: Cli) -> None:
+    up = cli.up("--masters", "2", "--replicas", "2")
+    up.assert_serves()
+    for masters, replicas in ((3, 4), (2, 5), (2, 2)):
+        scaled = cli.up_scaled("--masters", str(masters), "--replicas", str(replicas))
+        assert scaled.result["health"] == "ok"
+        assert len(scaled.result["shards"]) == masters
+        followers = [len(shard["replicas"]) for shard in scaled.result["shards"]]
+        assert sum(followers) == replicas
+        assert max(followers) - min(followers) <= 1
+        scaled.assert_keeps()
+    assert "give --masters" in cli.run("local", "scale", code=2).stderr
 
 
 def test_two_controllers_at_once(cli: Cli) -> None:

@@ -5,6 +5,7 @@ import typer
 from redis_fargate.cli import (
     init,
     local_down,
+    local_fault,
     local_logs,
     local_scale,
     local_status,
@@ -42,3 +43,9 @@ local.command("status")(local_status.status)
 local.command("scale")(local_scale.scale)
 local.command("stop-task")(local_stop_task.stop_task)
 local.command("logs")(local_logs.logs)
+fault = _tree("Let something go wrong in the local cluster.")
+local.add_typer(fault, name="fault")
+fault.command("kill-task")(local_fault.kill_task)
+fault.command("kill-zone")(local_fault.kill_zone)
+fault.command("pause")(local_fault.pause)
+fault.command("resume")(local_fault.resume)

@@ -10,6 +10,7 @@ LocalCloudError
 ├── LoopbackUnavailable       127.x.y.z cannot be bound (macOS)
 ├── StartFailed               it did not come up
 ├── NoSuchTask                no task, or several, by that name
+├── NoSuchZone                no task runs there
 ├── CannotStartContainer      becomes a task's stoppedReason
 ├── InvalidSubnet             a subnet that does not exist
 └── DirectoryInUse            `init` writes into an empty directory only
@@ -56,6 +57,10 @@ class StartFailed(LocalCloudError):
 
 class NoSuchTask(LocalCloudError):
     """What was given names no task that runs, or more than one."""
+
+
+class NoSuchZone(LocalCloudError):
+    """What was given names no zone in which a task runs."""
 
 
 class CannotStartContainer(LocalCloudError):

@@ -1,0 +1,97 @@
+"""``redis-fargate local fault``: single faults, by hand."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from redis_fargate.cli.local_cloud import local_cloud
+from redis_fargate.cli.local_stop_task import find_task, id_of, running_tasks
+from redis_fargate.cli.options import Json
+from redis_fargate.cli.output import print_json, print_line
+from redis_fargate.local import faults
+from redis_fargate.local.errors import NoSuchZone
+
+Task = Annotated[
+    str, typer.Argument(help="A task's id, the unique beginning of one, or its address.")
+]
+
+
+def kill_task(
+    task: Task,
+    as_json: Json = False,  # noqa: FBT002 - an option, given by name
+) -> None:
+    """Let a task crash (SIGKILL); ECS starts another in its place.
+
+    \b
+    Example:
+      redis-fargate local fault kill-task 127.16.1.1
+    """  # noqa: D301 - click's sign for lines that are not to be joined
+    with local_cloud() as cloud:
+        killed = [id_of(find_task(running_tasks(cloud), task))]
+        faults.kill(cloud.state, killed)
+    _say("Crashed", killed, as_json=as_json)
+
+
+def kill_zone(
+    zone: Annotated[str, typer.Argument(help="A zone, such as us-east-1a.")],
+    as_json: Json = False,  # noqa: FBT002 - an option, given by name
+) -> None:
+    """Let all tasks of a zone crash at once (SIGKILL); ECS starts others, there too.
+
+    \b
+    Example:
+      redis-fargate local fault kill-zone us-east-1a
+    """  # noqa: D301 - click's sign for lines that are not to be joined
+    with local_cloud() as cloud:
+        tasks = running_tasks(cloud)
+        killed = [id_of(task["taskArn"]) for task in tasks if task["availabilityZone"] == zone]
+        if not killed:
+            zones = sorted({task["availabilityZone"] for task in tasks})
+            raise NoSuchZone(
+                f"No task runs in zone {zone!r}. There are tasks in: {', '.join(zones) or 'none'}."
+            )
+        faults.kill(cloud.state, killed)
+    _say("Crashed", killed, as_json=as_json)
+
+
+def pause(
+    task: Task,
+    as_json: Json = False,  # noqa: FBT002 - an option, given by name
+) -> None:
+    """Let a task hang (SIGSTOP): connections stay open, and nobody answers.
+
+    ECS sees it by the health check, which takes half a minute.
+
+    \b
+    Example:
+      redis-fargate local fault pause 127.16.1.1
+    """  # noqa: D301 - click's sign for lines that are not to be joined
+    with local_cloud() as cloud:
+        paused = [id_of(find_task(running_tasks(cloud), task))]
+        faults.pause(cloud.state, paused)
+    _say("Hangs", paused, as_json=as_json)
+
+
+def resume(
+    task: Task,
+    as_json: Json = False,  # noqa: FBT002 - an option, given by name
+) -> None:
+    """Let a task that hangs go on (SIGCONT).
+
+    \b
+    Example:
+      redis-fargate local fault resume 127.16.1.1
+    """  # noqa: D301 - click's sign for lines that are not to be joined
+    with local_cloud() as cloud:
+        resumed = [id_of(find_task(running_tasks(cloud), task))]
+        faults.resume(cloud.state, resumed)
+    _say("Goes on", resumed, as_json=as_json)
+
+
+def _say(what: str, task_ids: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"tasks": list(task_ids)})
+        return
+    for task_id in task_ids:
+        print_line(f"{what}: task {task_id}.")

@@ -1,0 +1,72 @@
+"""The rehearsal as a user runs it: every scenario, on Valkey 9.1, judged by what clients noticed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig import Cli
+
+from browser import browser
+from redis_fargate.local.rehearsal.scenarios import SCENARIOS
+
+# Others work on this machine too: no timing decides.
+LIMITS = ("planned-gap-s=60", "unplanned-gap-s=60", "redundancy-s=300")
+TIMEOUT_S = 1200
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rehearsal") / "report.html"
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory, report: Path) -> Iterator[dict[str, Any]]:
+    """What all scenarios came to, by name."""
+    cli = Cli(tmp_path_factory.mktemp("cloud") / "home")
+    arguments = ["rehearse", "--load", "60", "--port", str(cli.port), "--report", str(report)]
+    for limit in LIMITS:
+        arguments += ["--limit", limit]
+    process = cli.start(*arguments, "--json")
+    said, told = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode in {0, 1}, told
+    assert "Traceback" not in told
+    cli.assert_nothing_left()
+    yield {scenario["name"]: scenario for scenario in json.loads(said)["scenarios"]}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario(rehearsed: dict[str, Any], scenario: Any) -> None:
+    found = rehearsed[scenario.name]
+    figures = found["figures"]
+    assert found["passed"], found["problems"]
+    assert found["planned"] == scenario.planned
+    assert figures["acknowledged"] > 0
+    assert figures["lost_copied"] == 0
+    if scenario.planned:
+        assert figures["lost_uncopied"] == 0
+    kinds = {mark["kind"] for mark in found["marks"]}
+    assert kinds & {"fault", "change"}
+    if scenario.name not in {"bad-upgrade", "client-storm"}:
+        assert "step" in kinds
+
+
+def test_the_report_of_all(rehearsed: dict[str, Any], report: Path) -> None:
+    with browser() as page:
+        page.open(report.as_uri())
+        assert page.complaints == []
+        assert page.evaluate("document.querySelectorAll('.timeline svg').length") == len(rehearsed)
+        assert page.evaluate("document.querySelectorAll('.pictures svg').length") == 3 * len(
+            rehearsed
+        )
+
+
+def test_the_table(cli: Cli) -> None:
+    done = cli.run("rehearse", "--scenario", "kill-replica", "--port", str(cli.port), "--limit",
+                   "unplanned-gap-s=0", code=1)  # fmt: skip
+    assert "1 of 1 scenarios failed" in done.stdout
+    assert "Some slots could not be written for" in done.stdout
+    row = next(line for line in done.stdout.splitlines() if line.startswith("kill-replica"))
+    assert "FAILED" in row
+    cli.assert_nothing_left()
