@@ -184,20 +184,21 @@ class Up:
         eventually(agree, lambda disagreement: not disagreement)
 
     def assert_serves(self) -> None:
-        with RedisCluster(host=self.host, port=PORT, password=self.password) as client:
-            with client.pipeline() as pipeline:
-                for number in range(KEYS):
-                    pipeline.set(f"key:{number}", number)
-                assert all(pipeline.execute())
+        with self._client() as client, client.pipeline() as pipeline:
+            for number in range(KEYS):
+                pipeline.set(f"key:{number}", number)
+            assert all(pipeline.execute())
         self.assert_keeps()
 
     def assert_keeps(self) -> None:
         """What `assert_serves` has written is there still."""
-        with RedisCluster(host=self.host, port=PORT, password=self.password) as client:
-            with client.pipeline() as pipeline:
-                for number in range(KEYS):
-                    pipeline.get(f"key:{number}")
-                assert pipeline.execute() == [str(number).encode() for number in range(KEYS)]
+        with self._client() as client, client.pipeline() as pipeline:
+            for number in range(KEYS):
+                pipeline.get(f"key:{number}")
+            assert pipeline.execute() == [str(number).encode() for number in range(KEYS)]
+
+    def _client(self) -> RedisCluster:
+        return RedisCluster(host=self.host, port=PORT, password=self.password)
 
 
 def nodes_of(result: dict[str, Any]) -> list[dict[str, Any]]:

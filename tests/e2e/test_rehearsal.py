@@ -1,7 +1,6 @@
-"""The rehearsal as a user runs it: every scenario, on Valkey 9.1, judged by what clients noticed."""
+"""The rehearsal as a user runs it: every scenario on Valkey 9.1, judged by what clients notice."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory: pytest.TempPathFactory, report: Path) -> Iterator[dict[str, Any]]:
+def rehearsed(tmp_path_factory: pytest.TempPathFactory, report: Path) -> dict[str, Any]:
     """What all scenarios came to, by name."""
     cli = Cli(tmp_path_factory.mktemp("cloud") / "home")
     arguments = ["rehearse", "--load", "60", "--port", str(cli.port), "--report", str(report)]
@@ -33,7 +32,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory, report: Path) -> Iterato
     assert process.returncode in {0, 1}, told
     assert "Traceback" not in told
     cli.assert_nothing_left()
-    yield {scenario["name"]: scenario for scenario in json.loads(said)["scenarios"]}
+    return {scenario["name"]: scenario for scenario in json.loads(said)["scenarios"]}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -8,7 +8,6 @@ from redis_fargate.cli.local_cloud import local_cloud, print_cluster
 from redis_fargate.cli.options import Json
 from redis_fargate.cli.output import progress
 from redis_fargate.cli.waiting import await_as_wanted
-from redis_fargate.local.changes import Changes
 from redis_fargate.local.errors import InvalidOption
 from redis_fargate.topology.spec import Spec
 
@@ -31,6 +30,8 @@ def scale(
     """  # noqa: D301 - click's sign for lines that are not to be joined
     if masters is None and replicas is None:
         raise InvalidOption("Nothing is to be changed: give --masters, --replicas or both.")
+    from redis_fargate.local.changes import Changes  # noqa: PLC0415 - imports boto3, slowly
+
     with local_cloud() as cloud, progress() as tell:
         changes = Changes(cloud.clients, cloud.record.cluster_name)
         tell("Looking at the cluster …")
