@@ -59,13 +59,14 @@ class Copies:
 
     def _watch(self) -> None:
         while not self._end.wait(_PERIOD_S):
-            self._look(self._addresses())
+            self.look()
         for client in self._clients.values():
             client.close()
 
-    def _look(self, addresses: Sequence[str]) -> None:
+    def look(self) -> None:
+        """Ask once."""
         asked: dict[str, tuple[float, dict[str, Any]]] = {}
-        for address in addresses:
+        for address in self._addresses():
             at_s = time.time()
             with suppress(RedisError, OSError):
                 asked[address] = (at_s, self._replication(address))
