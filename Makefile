@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Redis and busybox for the tests, where the machine has none: see tests/fetch-programs.sh.
+# Redis, busybox and Chromium for the tests, where the machine has none: see tests/fetch-programs.sh.
 PROGRAMS := .cache/programs
 CHECKOV := .cache/checkov
 # HashiCorp's AWS provider, for the tests that apply: see tests/terraform/fetch_provider.py.

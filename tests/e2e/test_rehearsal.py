@@ -47,6 +47,8 @@ def test_a_scenario(rehearsed: dict[str, Any], scenario: Any) -> None:
         assert figures["lost_uncopied"] == 0
     kinds = {mark["kind"] for mark in found["marks"]}
     assert kinds & {"fault", "change"}
+    said = " ".join(mark["text"] for mark in found["marks"] if mark["kind"] == "ecs")
+    assert ("rolling back" in said) == (scenario.name == "bad-upgrade")
     if scenario.name not in {"bad-upgrade", "client-storm"}:
         assert "step" in kinds
 

@@ -17,7 +17,7 @@ from redis_fargate.cli.options import (
     Zones,
 )
 from redis_fargate.cli.output import Progress, Table, print_json, print_line, print_table, progress
-from redis_fargate.local.errors import InvalidOption
+from redis_fargate.local.errors import InvalidOption, StartFailed
 from redis_fargate.local.options import DEFAULT_PORT, DEFAULT_SERVER, Options, parse_redis_config
 from redis_fargate.topology.spec import Spec
 
@@ -183,8 +183,16 @@ def _played(
     while left:
         with brought_up(options, tell) as (cloud, _):
             rehearsal = Rehearsal(cloud, limits, writes_per_s, tell, options.spec)
+            fresh = True
             while left:
-                outcomes.append(rehearsal.play(left.pop(0)))
+                try:
+                    outcomes.append(rehearsal.play(left[0]))
+                except StartFailed:
+                    if fresh:
+                        raise
+                    break  # it was not left whole: another one will do
+                fresh = False
+                left.pop(0)
                 if outcomes[-1].figures.redundancy_s is None:
                     break
             tell("Stopping the local cloud …")
@@ -209,7 +217,7 @@ def _row(outcome: "Outcome") -> tuple[str, ...]:
     figures = outcome.figures
     lost = str(figures.lost_copied + figures.lost_uncopied)
     if figures.lost_uncopied and not outcome.scenario.planned:
-        lost += f" ({figures.lost_uncopied} not copied yet)"
+        lost += f" (no survivor had {figures.lost_uncopied if figures.lost_copied else 'them'})"
     return (
         outcome.scenario.name,
         "passed" if outcome.passed else "FAILED",

@@ -59,6 +59,7 @@ def outcome() -> Played:
         writes=writes,
         marks=[
             Mark(BEGAN_S, "fault", WORDS),
+            Mark(BEGAN_S + 1.9, "ecs", "(service) has started 1 tasks: (task 1)."),
             Mark(BEGAN_S + 2, "step", "rescue: let it take its master's place"),
         ],
         before=Sight(BEGAN_S - 2, result()),
@@ -107,7 +108,7 @@ def test_it_says_what_happened(page: Page) -> None:
     assert row.startswith("kill-task")
     assert "failed" in row
     assert "5.0 s" in row
-    assert "1 (1 not copied yet)" in row
+    assert "1 (no survivor had them)" in row
     assert "3 s allowed" in text(page, "section p.bad")
     assert WORDS in text(page, "#about")
     assert page.evaluate("document.querySelectorAll('b').length") == 3  # none of WORDS is markup

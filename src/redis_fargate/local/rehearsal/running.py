@@ -13,7 +13,7 @@ from redis_fargate.local.rehearsal.judging import Figures, Limits, Measured, fig
 from redis_fargate.local.rehearsal.load import Entry, Load, Write, acknowledged, read_back
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.local.rehearsal.scenarios import Played, Scenario, Size, Stage, grown, whole
-from redis_fargate.local.rehearsal.watching import Mark, Sight, Watch, steps_taken
+from redis_fargate.local.rehearsal.watching import Mark, Sight, Watch, said_by_ecs, steps_taken
 from redis_fargate.topology.health import Health
 from redis_fargate.topology.slots import key_slot, parsed
 from redis_fargate.topology.spec import Spec
@@ -115,7 +115,14 @@ class Rehearsal:
             scenario=scenario,
             began_s=began_s,
             writes=writes,
-            marks=sorted(marks + steps_taken(self.cloud, first_s), key=lambda mark: mark.at_s),
+            marks=sorted(
+                [
+                    *marks,
+                    *steps_taken(self.cloud, first_s),
+                    *said_by_ecs(changes, first_s),
+                ],
+                key=lambda mark: mark.at_s,
+            ),
             before=watch.sights[0],
             during=_worst(watch.sights, began_s),
             after=watch.sights[-1],

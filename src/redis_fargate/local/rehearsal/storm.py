@@ -26,6 +26,7 @@ def rage(addresses: Sequence[str], password: str) -> None:
         # Not as arguments, which anybody on the machine can read.
         input=json.dumps({"addresses": list(addresses), "password": password}).encode(),
         check=True,
+        start_new_session=True,  # Ctrl-C is meant for us, and then it is killed
     )
 
 

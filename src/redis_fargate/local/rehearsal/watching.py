@@ -10,6 +10,7 @@ from threading import Condition, Event, Thread
 
 from redis_fargate.aws.errors import translated
 from redis_fargate.controller.result import NodeReport, Result
+from redis_fargate.local.changes import Changes
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.topology.errors import RedisFargateError
 
@@ -26,10 +27,11 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened, for the timeline: ``fault`` or ``change`` (ours), or ``step``."""
+    """Something that happened, for the timeline."""
 
     at_s: float
     kind: str
+    """``fault`` or ``change``, which we do; ``step`` of the controller; ``ecs``."""
     text: str
 
 
@@ -101,6 +103,13 @@ def nodes_of(result: Result) -> list[NodeReport]:
     ] + list(result.others)
 
 
+def said_by_ecs(changes: Changes, since_s: float) -> list[Mark]:
+    """Read in the service's events what ECS has done since a moment."""
+    events = changes.service()["events"]
+    marks = [Mark(event["createdAt"].timestamp(), "ecs", event["message"]) for event in events]
+    return [mark for mark in marks if mark.at_s >= since_s]
+
+
 def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
     """Read in the controller's log which steps it has taken since a moment."""
     group = f"/aws/lambda/{cloud.function_name}"
@@ -121,4 +130,4 @@ def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
                     done = datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
                     begun_s = done.timestamp() - line["took_ms"] / 1000
                     marks.append(Mark(begun_s, "step", text))
-    return sorted((mark for mark in marks if mark.at_s >= since_s), key=lambda mark: mark.at_s)
+    return [mark for mark in marks if mark.at_s >= since_s]
