@@ -14,7 +14,9 @@ from threading import Event, Thread
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from redis_fargate.local.blueprint import REDIS_PORT
 
@@ -90,6 +92,8 @@ class Copies:
                 password=self._password,
                 socket_timeout=_TIMEOUT_S,
                 socket_connect_timeout=_TIMEOUT_S,
+                # Who waits for one node knows nothing of the others meanwhile.
+                retry=Retry(NoBackoff(), 0),
             )
         said: dict[str, Any] = client.info("replication")
         return said
