@@ -6,10 +6,10 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -26,6 +26,16 @@ _OPTIONS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
+
+
+# It wants the two pipes as file descriptors 3 and 4.
+_WITH_PIPES = """
+import os, sys
+read, write = map(os.dup, map(int, sys.argv[1:3]))
+os.dup2(read, 3), os.dup2(write, 4)
+os.set_inheritable(3, True), os.set_inheritable(4, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class MissingBrowserError(Exception):
@@ -123,14 +133,15 @@ def browser() -> Iterator[Page]:
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        # It wants the two pipes as file descriptors 3 and 4.
-        script = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         process = subprocess.Popen(
-            ["/bin/bash", "-c", script, "sh", program(), *_OPTIONS, f"--user-data-dir={home}"],
+            [
+                *(sys.executable, "-c", _WITH_PIPES, str(theirs_in), str(theirs_out)),
+                *(program(), *_OPTIONS, f"--user-data-dir={home}"),
+            ],
             pass_fds=[theirs_in, theirs_out],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=(Path(home) / "stderr").open("wb"),
+            stderr=subprocess.DEVNULL,
             env=os.environ | {"HOME": home},
         )
         os.close(theirs_in)

@@ -18,5 +18,6 @@ def test_the_wheel_holds_the_package_and_the_module(tmp_path):
             assert wheel.read(f"redis_fargate/_module/{file}") == (ROOT / file).read_bytes(), file
     modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     assert modules <= names
+    assert "redis_fargate/local/rehearsal/report.html" in names
     assert "redis_fargate/py.typed" in names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
