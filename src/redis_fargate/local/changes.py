@@ -101,6 +101,11 @@ class Changes:
             self._ecs.update_service(cluster=self.cluster_name, service=SERVICE, taskDefinition=arn)
         return arn
 
+    def stop_task(self, task_id: str) -> None:
+        """Have ECS stop a task, protected or not, as it does where a host is retired."""
+        with translated("ecs", f"task {task_id}"):
+            self._ecs.stop_task(cluster=self.cluster_name, task=task_id, reason="a rehearsal")
+
     def service(self) -> dict[str, Any]:
         """Describe the ECS service, as ECS does."""
         with translated("ecs", f"service {SERVICE}"):

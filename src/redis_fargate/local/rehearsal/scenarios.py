@@ -95,6 +95,13 @@ def _kill_task(stage: Stage) -> Played:
     return _crash(stage, {master.task_id: master.address}, f"the master {master.address} crashes")
 
 
+def _stop_task(stage: Stage) -> Played:
+    master = next(shard.master for shard in stage.before.shards if shard.master)
+    stage.mark("change", f"the task of the master {master.address} is stopped")
+    stage.changes.stop_task(master.task_id)
+    return Played(lambda result: whole(result, stage.spec) and master.task_id not in _tasks(result))
+
+
 def _kill_replica(stage: Stage) -> Played:
     replica = next(shard.replicas[0] for shard in stage.before.shards if shard.replicas)
     return _crash(
@@ -180,6 +187,12 @@ SCENARIOS = (
     Scenario("kill-task", "a master's task crashes", _kill_task, planned=False),
     Scenario("kill-majority", "most masters' tasks crash at once", _kill_majority, planned=False),
     Scenario("kill-zone", "all tasks of a zone crash at once", _kill_zone, planned=False),
+    Scenario(
+        "stop-task",
+        "a master's task is stopped, as where a host is retired",
+        _stop_task,
+        planned=True,
+    ),
     Scenario(
         "rolling-upgrade", "a new revision replaces all tasks", _rolling_upgrade, planned=True
     ),
