@@ -4,10 +4,14 @@
   and the provider does nothing else.
 - A NAT gateway says which address it was created with. An interface and a private address, which
   nothing has here, it does not name.
+- A function's update waits for invocations under way, which ministack would end in their midst and
+  AWS lets run to their end: a run of the controller that dies so holds its lease for minutes.
 """
 
+import asyncio
 import json
 import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import parse_qs
@@ -20,6 +24,10 @@ _NAT_ACTIONS = frozenset({"CreateNatGateway", "DescribeNatGateways"})
 _NO_ADDRESS = re.compile(
     r"<natGatewayId>(?P<id>[^<]*)</natGatewayId>(?P<between>.*?)<natGatewayAddressSet/>", re.DOTALL
 )
+_FUNCTION_UPDATE = re.compile(r"/2015-03-31/functions/([^/]+)/(?:configuration|code)")
+_LONGEST_WAIT_S = 20
+"""Less than clients wait for an answer."""
+_POLL_S = 0.02
 
 
 def completed(app: App) -> App:
@@ -29,6 +37,8 @@ def completed(app: App) -> App:
     async def completing(scope: Message, receive: Receive, send: Send) -> None:
         creates_service = scope["type"] == "http" and header(scope, _TARGET) == _CREATE_SERVICE
         asks_ec2 = scope["type"] == "http" and "/ec2/" in header(scope, "authorization")
+        if scope["type"] == "http" and scope["method"] == "PUT":
+            await _until_idle(scope["path"])
         if creates_service or asks_ec2:
             body = await read_body(receive)
             if body is None:
@@ -44,6 +54,28 @@ def completed(app: App) -> App:
         await app(scope, receive, send)
 
     return completing
+
+
+async def _until_idle(path: str) -> None:
+    """Wait while the function runs that a request's path would update."""
+    runtime = sys.modules.get("ministack.core.lambda_runtime")
+    update = _FUNCTION_UPDATE.fullmatch(path)
+    if runtime is None or update is None:
+        return
+
+    def busy() -> bool:
+        with runtime._lock:  # noqa: SLF001 - it has no other way to ask for one function
+            return any(
+                worker.in_use
+                for key, workers in runtime._workers.items()  # noqa: SLF001
+                for worker in workers
+                if update[1] in key.split(":")
+            )
+
+    for _ in range(int(_LONGEST_WAIT_S / _POLL_S)):
+        if not busy():
+            return
+        await asyncio.sleep(_POLL_S)
 
 
 def _with_namespace(body: bytes) -> bytes:

@@ -1,6 +1,23 @@
 """What Terraform's AWS provider asks for and ministack alone does not answer."""
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from functions import create_function
+
 from redis_fargate.local.clients import Clients
+
+UNTIL_TOLD = """
+import pathlib, time
+def handler(event, context):
+    pathlib.Path(event["begun"]).touch()
+    while not pathlib.Path(event["end"]).exists():
+        time.sleep(0.01)
+    return "done"
+"""
 
 
 def test_a_service_may_name_its_namespace_in_its_dns_config(clients: Clients) -> None:
@@ -34,3 +51,23 @@ def test_a_nat_gateway_has_the_address_that_it_was_created_with(clients: Clients
     assert {gateway["NatGatewayId"]: gateway["NatGatewayAddresses"] for gateway in found} == {
         **made, private["NatGatewayId"]: [],
     }  # fmt: skip
+
+
+def test_a_function_is_updated_after_what_runs(clients: Clients, tmp_path: Path) -> None:
+    begun, end = tmp_path / "begun", tmp_path / "end"
+    arn = create_function(clients, "busy", UNTIL_TOLD)
+    payload = json.dumps({"begun": str(begun), "end": str(end)})
+    with ThreadPoolExecutor(2) as pool:
+        run = pool.submit(clients.functions.invoke, FunctionName=arn, Payload=payload)
+        deadline = time.monotonic() + 30
+        while not begun.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        update = pool.submit(
+            clients.functions.update_function_configuration, FunctionName="busy", Timeout=60
+        )
+        with pytest.raises(TimeoutError):
+            update.result(timeout=0.5)
+        end.touch()
+        assert json.loads(run.result()["Payload"].read()) == "done"
+        assert update.result()["Timeout"] == 60
