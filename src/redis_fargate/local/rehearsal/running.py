@@ -23,6 +23,7 @@ _BEFORE_S = 2.0
 """How long the load runs before anything happens, to compare with."""
 _AFTER_S = 1.0
 """How long it runs on when all is well again."""
+_RUN_TIMEOUT_S = 60.0
 _GET_READY_S = 180.0
 _PATIENCE = 2.0
 """How many times the limit of redundancy is waited for: a figure says more than "too late"."""
@@ -93,6 +94,7 @@ class Rehearsal:
             redundant_s = self._await_redundancy(scenario, watch, played, marks[-1].at_s)
             time.sleep(_AFTER_S)
             ended_s = time.time()
+        _await_end(changes)
         self.tell(f"{scenario.name}: reading back what was acknowledged …")
         writes = load.writes()
         lost = self._lost(before, entry, writes)
@@ -171,6 +173,13 @@ class Rehearsal:
         self._kept |= {write.key: write for write in acknowledged(writes)}
         missing = read_back(entry, list(self._kept))
         return [self._kept.pop(key) for key in sorted(missing)]
+
+
+def _await_end(changes: Changes) -> None:
+    """Give a run of the controller that is at work the time to end: its log is there then."""
+    deadline = time.monotonic() + _RUN_TIMEOUT_S
+    while changes.at_work() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _owners(result: Result) -> Callable[[str], str]:

@@ -15,6 +15,7 @@ from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.topology.errors import RedisFargateError
 
 _PERIOD_S = 0.25
+_LOG_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,17 @@ def said_by_ecs(changes: Changes, since_s: float) -> list[Mark]:
 
 
 def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
-    """Read in the controller's log which steps it has taken since a moment."""
+    """Read in the controller's log which steps it has taken since a moment.
+
+    What a run has logged arrives a moment after its end.
+    """
+    deadline = time.monotonic() + _LOG_TIMEOUT_S
+    while not (marks := _steps_logged(cloud, since_s)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return marks
+
+
+def _steps_logged(cloud: Cloud, since_s: float) -> list[Mark]:
     group = f"/aws/lambda/{cloud.function_name}"
     marks = []
     with translated("logs", f"log group {group}"):
