@@ -105,6 +105,8 @@ def _info(server: Server, given: Sequence[str]) -> Reply:
             f"master_link_status:{status}\r\nslave_repl_offset:{server.offset}\r\n"
             f"master_sync_in_progress:{syncing}\r\n"
         )
+        if not server.link.up:
+            text += f"master_link_down_since_seconds:{1 if server.link.followed else -1}\r\n"
     if server.keys:
         text += f"db0:keys={len(server.keys)},expires=0,avg_ttl=0\r\n"
     return text
@@ -156,7 +158,7 @@ def _replicate(server: Server, given: Sequence[str]) -> Reply:
         raise Refused("I can only replicate a master, not a replica.")
     if server.me.master and (server.me.slots or server.keys):
         raise Refused("To set a master the node must be empty and without assigned slots.")
-    server.other_data |= bool(server.keys) and entry.id != server.me.master_id
+    server.other_data |= entry.id != server.me.master_id
     server.follow(entry)
     return "OK"
 

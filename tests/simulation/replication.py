@@ -69,7 +69,7 @@ def _silence(net: "Network", server: Server, link: Link) -> float:
 
 def _synchronised(net: "Network", server: Server, link: Link, source: Server) -> None:
     """The source's data has replaced all that was there."""
-    link.up, link.ready_s, link.source = True, None, source
+    link.up, link.ready_s, link.source, link.followed = True, None, source, True
     server.other_data = source.id != server.me.master_id
     source.offset += PING_BYTES
     server.keys, server.offset = dict(source.keys), source.offset

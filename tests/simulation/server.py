@@ -68,6 +68,8 @@ class Link:
     """When the synchronisation that is going on will end."""
     lost_s: float | None = None
     """Since when nothing comes."""
+    followed: bool = False
+    """Whether there has been one since the server was a master (``repl_down_since``)."""
     source: "Server | None" = None
     """The process at the other end, while it is up."""
 
@@ -168,7 +170,7 @@ class Server:
         self.me.master_id = entry.id
         self.migrating.clear()
         self.importing.clear()
-        self.link = Link(entry.address)
+        self.link = Link(entry.address, followed=self.link is not None)
         self.election_s = None
         self.touch()
 

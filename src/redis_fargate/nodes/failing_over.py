@@ -154,7 +154,9 @@ async def _offset(node: NodeRef, slots: SlotRanges, connections: Connections) ->
     try:
         replication = await _replication(node, connections)
         if slots:
-            replication = await checked(replication, await connections.to(node), slots)
+            connection = await connections.to(node)
+            barred = "nofailover" in (await node_table(connection)).myself.flags
+            replication = await checked(replication, connection, slots, barred=barred)
     except (NodeUnreachable, CommandRefused):
         return 0
     return replication.offset

@@ -55,7 +55,9 @@ def _check_entry(step: Forget, node: NodeRef, table: NodeTable, entry: Peer) -> 
     elif owned := subtract(entry.slots, step.unassigned):
         trouble = f"it owns the slots {described(owned)}, which forgetting it would unassign"
     elif replicas := [
-        peer.address for peer in (table.myself, *table.peers) if peer.master_id == entry.id
+        peer.address
+        for peer in (table.myself, *table.peers)
+        if peer.master_id == entry.id and peer.id not in step.also_gone
     ]:
         trouble = f"it is the master of {', '.join(replicas)}"
     if trouble:

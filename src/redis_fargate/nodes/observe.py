@@ -82,7 +82,8 @@ async def _with_checked_copy(node: Node, connections: Connections) -> Node:
     if not slots:
         return node
     connection = await connections.at(node.address)
-    return replace(node, replication=await checked(node.replication, connection, slots))
+    replication = await checked(node.replication, connection, slots, barred=node.barred)
+    return replace(node, replication=replication)
 
 
 async def _member(task: Task, connections: Connections) -> Member:

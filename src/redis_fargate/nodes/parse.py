@@ -148,6 +148,7 @@ def parse_replication(info: Mapping[str, str]) -> Replication:
         offset=int(info.get("slave_repl_offset", info["master_repl_offset"])),
         master_address=info.get("master_host"),
         link_up=info.get("master_link_status") == "up",
+        linked_once=info.get("master_link_down_since_seconds") != "-1",
     )
 
 

@@ -60,10 +60,11 @@ async def replicate(step: Replicate, connections: Connections, patience_s: float
         return
     if table.myself.role is Role.MASTER:
         _check_empty(step, table, keys)
-    elif keys:
-        await _check_old_master(step, table, connections)
-        # Until it is synchronised it has another shard's data, and its offset, with which Redis
-        # would elect it. AllowFailover ends that.
+    else:
+        if keys:
+            await _check_old_master(step, table, connections)
+        # Until it is synchronised it has another shard's data or none, and its offset, with which
+        # Redis would elect it. AllowFailover ends that.
         await connection.call("CONFIG", "SET", _NO_FAILOVER, "yes")
     await _check_new_master(step, connections)
     await _send(step, connection, patience_s)

@@ -15,8 +15,11 @@ _FULL = 0.95
 def steps(fleet: Fleet, cast: Masters, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     """All moves that are left to do and can be done, with a note before and after; or none.
 
-    A master gets slots once it has its replicas, so that no key loses its copies by being moved.
+    A master gets slots once it has its replicas, so that no key loses its copies by being moved;
+    unless all tasks run that are wanted: then the replicas that it lacks are still others', and
+    will be its own when those have given up their slots.
     """
+    more_come = sum(member.task.running for member in fleet.view.members) < spec.task_count
     full = overfilled(cast, spec)
     enough = spec.replica_count // spec.master_count
     moves = tuple(
@@ -33,7 +36,9 @@ def steps(fleet: Fleet, cast: Masters, spec: Spec, policy: Policy) -> tuple[Step
         if taker.task.running
         and taker.node.cluster_ok
         and taker.node.id not in full
-        and len(fleet.followers(taker)) >= min(enough, len(fleet.followers(giver)))
+        and (
+            not more_come or len(fleet.followers(taker)) >= min(enough, len(fleet.followers(giver)))
+        )
     )
     if not moves:
         return ()

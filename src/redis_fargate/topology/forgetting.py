@@ -10,12 +10,14 @@ from redis_fargate.topology.steps import Forget
 
 def steps(fleet: Fleet) -> tuple[Forget, ...]:
     """Forget everybody who is gone, owns nothing and leads nobody, on all who know them."""
+    gone = tuple(entry.id for entry in fleet.entries if entry.gone)
     return tuple(
         Forget(
             gone_id=entry.id,
             gone_task_id=entry.task_id,
             nodes=tuple(live.ref for live in entry.known_by),
             why=f"The task of {entry} is gone, and its address will be another's.",
+            also_gone=gone,
         )
         for entry in fleet.entries
         if entry.gone and not entry.slots and not _leads(fleet, entry)

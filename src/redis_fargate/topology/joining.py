@@ -10,7 +10,7 @@ from redis_fargate.topology import elections, gossip
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.forming import direct_meetings
 from redis_fargate.topology.losses import silent_heir
-from redis_fargate.topology.masters import Masters, masters
+from redis_fargate.topology.masters import masters
 from redis_fargate.topology.placement import place
 from redis_fargate.topology.slots import described, normalized, subtract
 from redis_fargate.topology.spec import Policy, Spec
@@ -32,10 +32,12 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     if not cast.final and not cast.leaving:
         return ()
     meetings = _meetings(fleet, residents, newcomers)
-    replications = _replications(fleet, cast, spec, residents, newcomers)
+    known = {live.node.id for live in (*residents, *newcomers)}
+    final = [live for live in cast.final if live.node.id in known]
+    replications = _replications(fleet, final, spec, residents, newcomers)
     together = tuple(live.ref for live in (*residents, *newcomers) if live.task.running)
     # A master that is to get slots serves none before it says ok itself.
-    unready = tuple(live.ref for live in cast.coming if not live.node.cluster_ok)
+    unready = tuple(live.ref for live in cast.coming if live in final and not live.node.cluster_ok)
     awaited = (*(step.node for step in replications), *unready)
     allowed = tuple(
         AllowFailover(live.ref, "It has its master's data now.")
@@ -119,13 +121,13 @@ def _meetings(
 
 def _replications(
     fleet: Fleet,
-    cast: Masters,
+    final: Sequence[Live],
     spec: Spec,
     residents: Sequence[Live],
     newcomers: Sequence[Live],
 ) -> tuple[Replicate, ...]:
     heirs = {election.master_id: election.heir for election in elections.pending(fleet)}
-    leaders = {live.node.id: live for live in cast.final} | heirs
+    leaders = {live.node.id: live for live in final} | heirs
     elected = {heir.node.id for heir in heirs.values()}
     attached = {
         live.task.id: leaders[live.node.master_id].task.id

@@ -229,6 +229,7 @@ class Forget:
     """Remove the entry of a node whose task is gone from the tables of ``nodes``.
 
     ``unassigned`` are the slots that it owns by some table, and that nobody's data is lost with.
+    ``also_gone`` are the ids of others that are gone: it may be the master of one of them.
     """
 
     gone_id: str
@@ -237,6 +238,7 @@ class Forget:
     why: str
     phase: Phase = Phase.FORGET
     unassigned: SlotRanges = ()
+    also_gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

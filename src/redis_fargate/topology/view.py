@@ -86,6 +86,8 @@ class Replication:
     master_address: str | None = None
     link_up: bool | None = None
     """Whether the link to the master is up; None on a master."""
+    linked_once: bool = True
+    """Whether a replica has had a link at all since its last time as a master, or its start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,3 +126,30 @@ def test_refusals(fleet: Fleet) -> None:
     take(lives)
     take(lives)  # once more does no harm
     cluster.until(lambda _: len(cluster.masters()) == 2)
+
+
+@pytest.mark.parametrize("was", ["master", "replica"])
+def test_who_was_to_follow_and_never_synchronised_is_no_heir(fleet: Fleet, was: str) -> None:
+    """It has no key that would tell, and on Redis 7.0 the offset of what it followed before."""
+    cluster = Cluster(fleet, Spec(2, 2))
+    one, emptied = cluster.masters()
+    former = emptied if was == "master" else cluster.replica_of(emptied)
+    (slots,) = emptied.node.slots
+    with cluster.client(emptied) as client:
+        client.flushall()
+        assert client.execute_command("WAIT", 1, 10_000) == 1
+        if was == "master":
+            client.execute_command("CLUSTER DELSLOTSRANGE", slots.first, slots.last)
+    cluster.server(one).freeze()
+    with cluster.client(former) as client:
+        if was == "replica":
+            client.config_set("cluster-replica-no-failover", "yes")
+        client.execute_command("CLUSTER REPLICATE", one.node.id)
+    cluster.kill(one)
+    step = replace(failover(cluster, one, ()), node=ref(former))
+    with pytest.raises(PreconditionFailed, match="never had a whole one"):
+        take(step)
+    cluster.plan()
+    seen = {m.task.id: m.node for m in cluster.reconciler.members}
+    assert seen[former.task.id].master_id == one.node.id
+    assert not seen[former.task.id].replication.offset
