@@ -336,10 +336,7 @@ def loses_a_master(play: Play) -> Iterator[object]:
     play.world.kill(play.master(1))
     play.until(lambda play: len(play.owners()) == 3)
     play.world.start(1)
-    play.reconcile()
-    play.until(Play.acquainted)
-    play.reconcile()
-    play.until(Play.whole)
+    play.reconcile_until(Play.whole)
     yield play.shape()
 
 
@@ -350,8 +347,7 @@ def loses_a_master_while_forming(play: Play) -> Iterator[object]:
     play.world.kill(play.master(0))
     play.world.start(1)
     play.until(lambda play: play.reconciler.members[0].node is not None)
-    play.reconcile()
-    play.until(Play.whole)
+    play.reconcile_until(Play.whole)
     yield play.shape()
 
 
