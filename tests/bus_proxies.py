@@ -47,6 +47,8 @@ class BusProxies:
             for key, _ in self._selector.select(0.01):
                 ready = key.fileobj
                 assert isinstance(ready, socket.socket)
+                if ready.fileno() < 0:
+                    continue  # closed a moment ago, with its other end
                 with contextlib.suppress(BlockingIOError):
                     (self._pass_on if ready in self._pairs else self._accept)(ready)
             for one, (_, ends) in list(self._pairs.items()):
