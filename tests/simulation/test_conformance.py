@@ -342,12 +342,13 @@ def loses_a_master(play: Play) -> Iterator[object]:
 
 def loses_a_master_while_forming(play: Play) -> Iterator[object]:
     play.world.start(6)
-    play.reconcile(29)  # all are introduced, and none is a replica yet
+    play.reconcile(26)  # all are introduced, and none is a replica yet
     play.until(Play.acquainted)
     play.world.kill(play.master(0))
     play.world.start(1)
     play.until(lambda play: play.reconciler.members[0].node is not None)
-    play.reconcile_until(Play.whole)
+    play.reconcile()
+    play.until(Play.whole)
     yield play.shape()
 
 
