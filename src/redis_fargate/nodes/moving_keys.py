@@ -56,8 +56,8 @@ async def move(
         StillMoving: a slot is in flight long after its time.
 
     """
+    await _check_databases(step, await connections.to(step.source))
     source, target = await connections.bulk(step.source), await connections.to(step.target)
-    await _check_databases(step, source)
     mover = _Mover(step, slots, source, target, _credentials(connections.settings), pacer, ends_s)
     await together(mover.work() for _ in range(_WORKERS))
 

@@ -35,7 +35,8 @@ from redis_fargate.topology.steps import (
     Reset,
 )
 from redis_fargate.topology.view import Member, Role
-from servers import PORT, Fleet
+from servers import PORT, PROGRAMS, Fleet
+from servers import fleet as fleet_of
 
 FAST = Pace(max_latency_ms=None)
 
@@ -268,6 +269,19 @@ def test_a_target_without_memory_gets_nothing_and_nothing_is_lost(fleet: Fleet) 
     with RedisCluster(host=one.task.address, port=PORT) as reader:
         assert dict(zip(values, reader.mget_nonatomic(*values), strict=True)) == values
     assert_settled(cluster)
+
+
+def test_keys_of_other_databases_are_not_left_behind() -> None:
+    """Only Valkey 9 has them in a cluster, and MIGRATE would hand over those of the first."""
+    with fleet_of(PROGRAMS["valkey-9.1"]()) as fleet:
+        cluster = Cluster(fleet, Spec(2, 0), cluster_databases="4")
+        one, other = cluster.masters()
+        slot = one.node.slots[0].first
+        with Redis(host=one.task.address, port=PORT, db=1) as node:
+            node.set(key_of(slot), "in the second")
+            with pytest.raises(PreconditionFailed, match="in the databases db1"):
+                take(move(one, other, slot, resumed=True))  # key by key
+            assert node.get(key_of(slot)) == b"in the second"
 
 
 def test_a_slot_may_take_longer_than_a_run(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
