@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from redis_fargate.nodes.connection import Command, Reply
 
 from . import slots as sets
+from .clock import EPOCH_S
 from .server import BAN_S, BUS_PORT, KEY_SLOTS, PORT, Entry, Job, Server, key_bits, sets_of
 from .voting import MANUAL_S, fail_over, take_over
 
@@ -63,8 +64,20 @@ def _line(server: Server, entry: Entry) -> str:
         slots += "".join(f" [{slot}-<-{source}]" for slot, source in server.importing.items())
     return (
         f"{entry.id} {entry.address}:{PORT}@{BUS_PORT},{entry.hostname} {flags} "
-        f"{entry.master_id or '-'} 0 0 {epoch} {linked}{slots}"
+        f"{entry.master_id or '-'} 0 {_pong_ms(server, entry)} {epoch} {linked}{slots}"
     )
+
+
+def _pong_ms(server: Server, entry: Entry) -> int:
+    """When it was last heard of: now, unless one of the two waits for the other's answer."""
+    if entry is server.me or entry.noaddr:
+        return 0
+    other = server.net.at.get(entry.address)
+    mirror = other.table.get(server.id) if other else None
+    silent_s = [
+        each.silent_since_s for each in (entry, mirror) if each and each.silent_since_s is not None
+    ]
+    return int(1000 * (EPOCH_S + min(silent_s, default=server.net.now_s)))
 
 
 def _temporary_id(address: str) -> str:
@@ -94,7 +107,8 @@ def _cluster_info(server: Server) -> str:
 def _info(server: Server, given: Sequence[str]) -> Reply:
     role = "master" if server.link is None else "slave"
     text = (
-        "redis_version:7.2.4\r\nvalkey_version:9.1.2\r\nused_memory:1000000\r\nmaxmemory:0\r\n"
+        f"redis_version:7.2.4\r\nserver_time_usec:{int(1e6 * (EPOCH_S + server.net.now_s))}\r\n"
+        "valkey_version:9.1.2\r\nused_memory:1000000\r\nmaxmemory:0\r\n"
         f"role:{role}\r\nmaster_repl_offset:{server.offset}\r\nloading:0\r\n"
     )
     if server.link is not None:

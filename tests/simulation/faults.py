@@ -72,6 +72,7 @@ def _lose(history: "History", task: EcsTask, lost: set) -> None:  # type: ignore
     server = task.server
     assert server is not None
     lost.add(server)
+    history.net.poke()
 
     def found() -> None:
         lost.discard(server)

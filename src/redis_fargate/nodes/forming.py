@@ -28,18 +28,19 @@ async def change_settings(step: ChangeSettings, connections: Connections) -> Non
     """
     connection = await connections.to(step.node)
     wanted = dict(step.settings)
-    for name, value in (await _settings(connection, tuple(wanted))).items():
+    for name, value in (await settings_of(connection, tuple(wanted))).items():
         if wanted[name] == value:
             del wanted[name]
     if not wanted:
         return
     await connection.pipeline(*(("CONFIG", "SET", name, value) for name, value in wanted.items()))
-    seen = await _settings(connection, tuple(wanted))
+    seen = await settings_of(connection, tuple(wanted))
     if seen != wanted:
         raise StepFailed(f"{step.node} was told CONFIG SET {wanted}, and has {seen}.")
 
 
-async def _settings(connection: NodeConnection, names: tuple[str, ...]) -> dict[str, str]:
+async def settings_of(connection: NodeConnection, names: tuple[str, ...]) -> dict[str, str]:
+    """CONFIG GET, of those that the server has."""
     replies = await connection.pipeline(*(("CONFIG", "GET", name) for name in names))
     return {
         name: str(reply[1])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis_fargate.nodes.connection import Connections, NodeConnection
+from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import CommandRefused, StepFailed, StillMoving
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import count_keys, parse_info
@@ -39,6 +40,7 @@ async def move(
     """Begin no more jobs from ``ends_s`` on, on the loop's clock.
 
     Raises:
+        PreconditionFailed: the target is out of contact with the cluster.
         StepFailed: a job failed; its slots and keys are where they were.
         StillMoving: a job is under way when the time is over.
 
@@ -48,6 +50,7 @@ async def move(
     for share in await _shares(source, slots, pacer.most_keys):
         if now_s() >= ends_s:
             return
+        await check_contact(await connections.to(step.target))
         before = {job.name for job in await _jobs(step, source)}
         await source.call(
             *("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
+from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed, StepFailed, StillMoving
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import parse_info
@@ -52,6 +53,8 @@ async def move(
     """Open no more slots from ``ends_s`` on, on the loop's clock, and bring those that are through.
 
     Raises:
+        PreconditionFailed: there are keys of other databases; or the target is out of contact with
+            the cluster, and gets no slots.
         StepFailed: keys could not be handed over; what is in flight stays so.
         StillMoving: a slot is in flight long after its time.
 
@@ -134,6 +137,7 @@ class _Mover:
 
     async def _close(self, group: Sequence[int]) -> None:
         """Give the slots to the target; to the source, which has no keys of them, at last."""
+        await check_contact(self._target)
         commands = [("CLUSTER", "SETSLOT", slot, "NODE", self._step.target.id) for slot in group]
         await self._target.pipeline(*commands)
         await self._source.pipeline(*commands)

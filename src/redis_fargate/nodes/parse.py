@@ -60,6 +60,14 @@ def parse_nodes(text: str) -> NodeTable:
     return NodeTable(myself, tuple(peers), open_slots)
 
 
+def parse_pongs(text: str) -> dict[str, int]:
+    """When each node of a valid answer to CLUSTER NODES was last heard of, by the teller's clock.
+
+    In milliseconds since the epoch; 0 for the teller itself, and for whom it never heard.
+    """
+    return {words[0]: int(words[5]) for words in map(str.split, text.splitlines())}
+
+
 # All nodes of a cluster say nearly the same about each of them: in a cluster of 100, 10 000 lines
 # hold some 200 different ones.
 @lru_cache(maxsize=4096)

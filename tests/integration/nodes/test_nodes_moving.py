@@ -13,6 +13,7 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 
+from bus_proxies import ANNOUNCED, BusProxies
 from checking import assert_others_agree, key_of
 from clustering import CONFIG, KEYS, SETTINGS, Cluster, ref
 from killing import Fuse, Killed
@@ -37,6 +38,7 @@ from redis_fargate.topology.steps import (
 from redis_fargate.topology.view import Member, Role
 from servers import PORT, PROGRAMS, Fleet
 from servers import fleet as fleet_of
+from until import until
 
 FAST = Pace(max_latency_ms=None)
 
@@ -268,6 +270,25 @@ def test_a_target_without_memory_gets_nothing_and_nothing_is_lost(fleet: Fleet) 
     cluster.settle()
     with RedisCluster(host=one.task.address, port=PORT) as reader:
         assert dict(zip(values, reader.mget_nonatomic(*values), strict=True)) == values
+    assert_settled(cluster)
+
+
+def test_a_master_out_of_contact_gets_no_slots(fleet: Fleet) -> None:
+    """The others have elected its replica: by a slot, its epoch would rise to that one's."""
+    proxies = BusProxies()
+    proxies.listen(*(f"{fleet.network}.{number}" for number in range(1, 7)))
+    with proxies.running():
+        cluster = Cluster(fleet, Spec(3, 3), **ANNOUNCED)
+        alone, other, _ = cluster.masters()
+        with client(alone) as lonely, client(cluster.replica_of(alone)) as elected:
+            epoch = lonely.cluster("info")["cluster_my_epoch"]
+            proxies.cut.add(alone.task.address)
+            until(lambda: elected.execute_command("ROLE")[0] == b"master")
+            with pytest.raises(PreconditionFailed, match="in contact with the cluster"):
+                take(move(other, alone, other.node.slots[0].first))
+            assert lonely.cluster("info")["cluster_my_epoch"] == epoch
+        proxies.cut.clear()
+        cluster.settle()
     assert_settled(cluster)
 
 

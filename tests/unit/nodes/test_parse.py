@@ -12,6 +12,7 @@ from redis_fargate.nodes.parse import (
     parse_cluster_ok,
     parse_info,
     parse_nodes,
+    parse_pongs,
     parse_replication,
     parse_version,
 )
@@ -131,6 +132,7 @@ def test_what_is_printed_is_parsed(
         assert (found := table.peer(peer.id))
         assert found.id == peer.id
     assert table.peer("nobody") is None
+    assert set(parse_pongs("\n".join(lines)).values()) == {1795386222679}
 
 
 @given(st.text())

@@ -1,0 +1,44 @@
+"""Whether a node is in contact with the others: from one that is not, they may have moved on."""
+
+from redis_fargate.nodes.connection import NodeConnection
+from redis_fargate.nodes.errors import PreconditionFailed
+from redis_fargate.nodes.forming import settings_of
+from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
+from redis_fargate.nodes.polling import attempts
+from redis_fargate.topology.view import Role
+
+_TIMEOUT = "cluster-node-timeout"
+_FRESH_MS = 2000
+"""Every node asks somebody once a second."""
+_PATIENCE_S = 3.0
+
+
+async def check_contact(node: NodeConnection) -> None:
+    """See that a node has heard of a peer just now, and of a majority of the masters lately.
+
+    A master that is given slots raises its config epoch without asking anybody
+    (https://valkey.io/topics/cluster-spec/). If the others cannot hear it, they may elect a replica
+    in its place at the same time; it must not win against that one, which has taken writes since.
+
+    Raises:
+        PreconditionFailed: it has not, for as long as it takes to be sure.
+
+    """
+    timeout_ms = int((await settings_of(node, (_TIMEOUT,)))[_TIMEOUT])
+    async for _ in attempts(_PATIENCE_S):
+        text, info = map(str, await node.pipeline(("CLUSTER", "NODES"), ("INFO", "server")))
+        table = parse_nodes(text)
+        now_ms = int(parse_info(info)["server_time_usec"]) // 1000
+        ages_ms = {node_id: now_ms - heard_ms for node_id, heard_ms in parse_pongs(text).items()}
+        voters = [
+            peer.myself or ages_ms[peer.id] < timeout_ms / 2 + _FRESH_MS  # all are asked so often
+            for peer in (table.myself, *table.peers)
+            if peer.role is Role.MASTER and peer.slots
+        ]
+        if min(ages_ms.values()) < _FRESH_MS and sum(voters) > len(voters) / 2:
+            return
+    raise PreconditionFailed(
+        f"Expected {node} to be in contact with the cluster; it last heard of a peer "
+        f"{min(ages_ms.values()) / 1000:g} s ago, and lately of {sum(voters)} of the {len(voters)} "
+        "masters, itself included. Another may have been elected in its place: it gets no slots."
+    )
