@@ -8,7 +8,7 @@ and to vote. ECS has said it already, and only ECS can: a master that is merely 
 replaced here.
 """
 
-from redis_fargate.topology.fleet import DOUBTFUL, Fleet, Live
+from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Failover, FailoverMode, Phase
@@ -24,10 +24,9 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     Where most masters are gone no more take over without a vote than it takes to have most of them
     again. More of them, and the others' votes could elect a rival of one that is cut off.
     """
-    mode, lacking = _mode(fleet)
-    masters = tuple(live.ref for live in fleet.masters)
-    voters = masters if mode is FailoverMode.FORCE else ()
-    owners, others = [], []
+    lacking = _lacking(fleet)
+    voters = tuple(live.ref for live in fleet.masters)
+    elected, takeovers, others = [], [], []
     for entry in fleet.entries:
         slots = subtract(entry.slots, fleet.served)
         ranked = heirs(fleet, entry)
@@ -37,22 +36,24 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
         heir, *rivals = ranked
         owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
         why = f"{entry} is gone and {owned}."
+        voted = slots and lacking + _mute(fleet, entry) <= 0  # nobody votes about no slots
         step = Failover(
             heir.ref,
             entry.id,
-            mode if slots else FailoverMode.TAKEOVER,  # nobody votes about no slots
+            FailoverMode.FORCE if voted else FailoverMode.TAKEOVER,
             tuple(live.ref for live in rivals),
-            voters if slots else (),
+            voters if voted else (),
             why,
             Phase.RESCUE,
         )
-        if slots:
-            owners.append((_acquaintances(heir), step))
+        if voted:
+            elected.append(step)
+        elif slots:
+            takeovers.append((_acquaintances(heir), step))
         else:
             others.append(step)
-    if mode is FailoverMode.TAKEOVER:
-        owners = sorted(owners, key=lambda owner: -owner[0])[:lacking]
-    return (*(step for _, step in owners), *others)
+    takeovers.sort(key=lambda takeover: -takeover[0])
+    return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)
 
 
 def _acquaintances(live: Live) -> int:
@@ -60,10 +61,10 @@ def _acquaintances(live: Live) -> int:
     return sum(peer.connected and not peer.flags & DOUBTFUL for peer in live.node.peers)
 
 
-def _mode(fleet: Fleet) -> tuple[FailoverMode, int]:
-    """How to fail over, and how many masters are lacking for a vote.
+def _lacking(fleet: Fleet) -> int:
+    """How many masters are lacking for a vote; 0 or less where there are enough.
 
-    FORCE wherever ECS has enough of the masters for a vote, whether they answer us or not.
+    That is so wherever ECS has enough of them, whether they answer us or not.
 
     Masters that run and do not answer may be on the other side of a partition, and hold an election
     there: a takeover beside it would make two masters of one shard.
@@ -73,5 +74,13 @@ def _mode(fleet: Fleet) -> tuple[FailoverMode, int]:
         if subtract(entry.slots, fleet.served):
             owners += 1
             voters += entry.listed
-    lacking = owners // 2 + 1 - voters
-    return (FailoverMode.TAKEOVER if lacking > 0 else FailoverMode.FORCE), lacking
+    return owners // 2 + 1 - voters
+
+
+def _mute(fleet: Fleet, gone: Entry) -> int:
+    """How many masters cannot vote about a node, since they do not know it and never will.
+
+    Nodes tell each other of nobody who has no address. One loses its own when another node is found
+    there, as on AWS a new task may be.
+    """
+    return 0 if gone.address else sum(live not in gone.known_by for live in fleet.masters)

@@ -50,6 +50,28 @@ def test_a_lost_master_is_replaced_at_once(noticed):
         assert_formed(model, spec)
 
 
+def test_nobody_votes_about_a_master_that_he_never_knew():
+    """A master came after the other had lost its address to a new task, and is not told of it."""
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (heir,) = replicas_of(model, "t001")
+    gone = model.servers["t001"].id
+    newcomer = masters(model)[1]
+    model.kill("t001")
+    view = model.view()
+
+    def without_address(member):
+        peers = tuple(
+            replace(peer, address="", flags=frozenset({"noaddr"})) if peer.id == gone else peer
+            for peer in member.node.peers
+            if peer.id != gone or member.task.id != newcomer
+        )
+        return replace(member, node=replace(member.node, peers=peers))
+
+    view = replace(view, members=tuple(map(without_address, view.members)))
+    assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.TAKEOVER)]
+
+
 def test_the_replica_with_the_most_data_wins():
     spec = Spec(3, 6)
     model = formed("abcabcabc", spec)
