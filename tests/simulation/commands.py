@@ -306,10 +306,6 @@ def _ping(server: Server, given: Sequence[str]) -> Reply:
     return "PONG"
 
 
-def _random_key(server: Server, given: Sequence[str]) -> Reply:
-    return server.net.rng.choice(sorted(server.keys)) if server.keys else None
-
-
 def _reset(server: Server, given: Sequence[str]) -> Reply:
     """CLUSTER RESET SOFT"""
     if server.me.master and server.keys:
@@ -449,7 +445,6 @@ _COMMANDS: dict[str, Callable[[Server, Sequence[str]], Reply]] = {
     "CONFIG": _config,
     "INFO": _info,
     "PING": _ping,
-    "RANDOMKEY": _random_key,
     "RESET": _reset,
     "MEMORY": _memory,
     "UNLINK": _unlink,
@@ -461,7 +456,6 @@ _COMMANDS: dict[str, Callable[[Server, Sequence[str]], Reply]] = {
 }
 READING = frozenset({
     "NODES", "MYID", "INFO", "PING", "GETKEYSINSLOT", "COUNTKEYSINSLOT", "GETSLOTMIGRATIONS",
-    "RANDOMKEY",
 })  # fmt: skip
 _READING_WORDS = (("CONFIG", "GET"), ("MEMORY", "USAGE"), ("FUNCTION", "DUMP"))
 

@@ -209,6 +209,7 @@ class History:
             self.data.excuse_election(winner)
         dead = {server for server in self._known if not server.alive}
         for server in dead:
+            self.data.excuse_owned(server)
             self.data.excuse_undeleted(server)
         for replica in self.net.misled:
             self.note(f"{replica} followed its master's address to another server")

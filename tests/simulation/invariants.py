@@ -52,6 +52,18 @@ class Data:
         importing = (s for s in self._net.servers() if KEY_SLOTS[key] in s.importing)
         return max((server.keys.get(key, 0) for server in importing), default=0)
 
+    def excuse_owned(self, dead: Server) -> None:
+        """Write off what only the dead owner and its replicas had, and these had not yet.
+
+        Replicas of a former owner do not count: they are about to hear that it gave the keys away.
+        """
+        servers = self._net.servers()
+        for key, version in self.acknowledged.items():
+            if dead.me.slots >> KEY_SLOTS[key] & 1 and owner_of(servers, key) is None:
+                replicas = (each for each in servers if each.me.master_id == dead.id)
+                left = max((each.keys.get(key, 0) for each in replicas), default=0)
+                self.acknowledged[key] = min(version, left or self._in_flight(key))
+
     def excuse_undeleted(self, dead: Server) -> None:
         """Write off what follows from keys that had left a server, when not all its replicas knew.
 

@@ -9,11 +9,9 @@ all its slots away and is a replica now: it has no keys at all, and has never ha
 from dataclasses import replace
 
 from redis_fargate.nodes.connection import NodeConnection
-from redis_fargate.nodes.errors import CommandRefused
-from redis_fargate.topology.slots import SlotRanges, common, from_numbers, key_slot
+from redis_fargate.nodes.parse import count_keys, parse_info
+from redis_fargate.topology.slots import SlotRanges, numbers
 from redis_fargate.topology.view import Replication
-
-_SAMPLES = 8
 
 
 async def checked(
@@ -21,18 +19,21 @@ async def checked(
 ) -> Replication:
     """What a replica says of itself, with offset 0 if its keys are not its master's.
 
-    ``slots`` are the master's. Most of some keys have to be in them; a few may have been in flight.
-    What has no keys tells nothing: it counts if it was linked once, and is not ``barred``.
+    ``slots`` are the master's. One that is ``barred`` from elections was moved to it and may have
+    another's keys: most have to be in these slots. One that is not has the keys of slots that the
+    master has just given away, at worst, beside some in these. What has no keys tells nothing: it
+    counts if it was linked once, and is not barred.
     """
     if not replication.offset:
         return replication
-    answers = await connection.exchange([("RANDOMKEY",)] * _SAMPLES)
-    keys = [
-        str(answer).encode()
-        for answer in answers
-        if answer is not None and not isinstance(answer, CommandRefused)
-    ]
-    if not keys and (barred or not replication.linked_once):
-        return replace(replication, offset=0)
-    inside = sum(bool(common(slots, from_numbers([key_slot(key)]))) for key in keys)
-    return replication if 2 * inside >= len(keys) else replace(replication, offset=0)
+    info, *counts = await connection.pipeline(
+        ("INFO", "keyspace"), *(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in numbers(slots))
+    )
+    keys, inside = count_keys(parse_info(str(info))), sum(int(str(count)) for count in counts)
+    if not keys:
+        has_copy = replication.linked_once and not barred
+    elif barred:
+        has_copy = 2 * inside >= keys
+    else:
+        has_copy = inside > 0
+    return replication if has_copy else replace(replication, offset=0)
