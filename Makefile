@@ -80,7 +80,8 @@ $(CHECKOV)/ready: requirements/checkov.txt
 	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(PROGRAMS)/ready: tests/fetch-programs.sh
+$(PROGRAMS)/ready: tests/fetch-programs.sh tests/fetch-redis-8.sh
+	@sh tests/fetch-redis-8.sh $(PROGRAMS)
 	@sh tests/fetch-programs.sh $(PROGRAMS)
 
 $(PROVIDER)/ready: requirements/provider.txt tests/terraform/fetch_provider.py | $(VENV)/dev

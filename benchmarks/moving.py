@@ -25,7 +25,7 @@ from reconciling import Reconciler, tasks_of
 from redis_fargate.topology.slots import key_slot
 from redis_fargate.topology.spec import Pace, Policy, Spec
 from redis_fargate.topology.steps import MoveSlots
-from servers import PORT, PROGRAMS, Fleet, Server, fleet
+from servers import MOVERS, PORT, Fleet, Server, fleet
 
 _AT_ONCE = 5000
 _PROBE = Path(__file__).with_name("probe.py")
@@ -45,6 +45,8 @@ CASES = (
     Case("small values, many keys a slot", "redis-7.0", 3_000_000, 100),
     Case("small values, few keys a slot", "valkey-9.1", 75_000, 100),
     Case("small values, many keys a slot", "valkey-9.1", 3_000_000, 100),
+    Case("small values, few keys a slot", "redis-8", 75_000, 100),
+    Case("small values, many keys a slot", "redis-8", 3_000_000, 100),
 )
 
 
@@ -99,7 +101,7 @@ class Figures:
 
 
 def measured(case: Case, move: Callable[[Fleet, Reconciler], float]) -> Figures:
-    with fleet(PROGRAMS[case.program]()) as started:
+    with fleet(MOVERS[case.program]()) as started:
         servers = started.start(4)
         reconciler = Reconciler(tasks_of(servers[:3]), Spec(3, 0))
         asyncio.run(reconciler.run())

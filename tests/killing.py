@@ -10,7 +10,7 @@ from redis_fargate.nodes.settings import ConnectionSettings
 
 _WRITING = frozenset({
     "SET", "SET-CONFIG-EPOCH", "ADDSLOTS", "ADDSLOTSRANGE", "MEET", "REPLICATE", "FORGET",
-    "SETSLOT", "FAILOVER", "RESET", "MIGRATESLOTS", "MIGRATE", "MULTI", "EXEC",
+    "SETSLOT", "FAILOVER", "RESET", "MIGRATESLOTS", "IMPORT", "MIGRATE", "MULTI", "EXEC",
 })  # fmt: skip
 
 
@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 
 def writes(command: Command) -> bool:
-    return command[0] in _WRITING or (len(command) > 1 and command[1] in _WRITING)
+    return not _WRITING.isdisjoint(command[:3])
 
 
 @dataclass

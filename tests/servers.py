@@ -67,7 +67,14 @@ def valkey_91() -> Program:
     )
 
 
+def redis_8() -> Program:
+    """Redis 8.4 or later, as ``fetch-redis-8.sh`` names it."""
+    return Program("redis-8", "redis-server-8", "redis-cli-8")
+
+
 PROGRAMS = {"redis-7.0": redis_70, "valkey-8.1": valkey_81, "valkey-9.1": valkey_91}
+MOVERS = PROGRAMS | ({"redis-8": redis_8} if shutil.which("redis-server-8") else {})
+"""Those, and who moves slots in a way of its own, where it could be had."""
 
 
 @dataclass

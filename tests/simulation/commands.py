@@ -374,6 +374,10 @@ def _migrate(server: Server, given: Sequence[str]) -> Reply:
     return "OK"
 
 
+def _migration(server: Server, given: Sequence[str]) -> Reply:
+    raise Refused("unknown subcommand 'MIGRATION'. Try CLUSTER HELP.")  # Redis 8.4's
+
+
 def _migrations(server: Server, given: Sequence[str]) -> Reply:
     if not server.net.atomic:
         raise Refused("unknown subcommand 'GETSLOTMIGRATIONS'. Try CLUSTER HELP.")
@@ -453,6 +457,7 @@ _COMMANDS: dict[str, Callable[[Server, Sequence[str]], Reply]] = {
     "MIGRATE": _migrate,
     "GETSLOTMIGRATIONS": _migrations,
     "MIGRATESLOTS": _migrate_slots,
+    "MIGRATION": _migration,
 }
 READING = frozenset({
     "NODES", "MYID", "INFO", "PING", "GETKEYSINSLOT", "COUNTKEYSINSLOT", "GETSLOTMIGRATIONS",

@@ -1,13 +1,15 @@
 """Moving slots, with their keys, from one master to another while clients use them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 
-from redis_fargate.nodes import moving_atomically, moving_keys
+from redis_fargate.nodes import moving_keys
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed
 from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.moving_atomically import hides_keys, offered
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.polling import together
 from redis_fargate.topology.slots import (
@@ -39,23 +41,28 @@ async def move_slots(
     """
     ends_s = asyncio.get_running_loop().time() + min(SLICE_S, time_left_s)
     pacers: dict[str, Pacer] = {}
-    await together(
-        _move(step, connections, pacers.setdefault(step.source.id, Pacer(step.pace)), ends_s)
-        for step in steps
-    )
+    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def move(step: MoveSlots) -> None:
+        pacer = pacers.setdefault(step.source.id, Pacer(step.pace))
+        await _move(step, connections, pacer, turns[step.target.id], ends_s)
+
+    await together(map(move, steps))
 
 
-async def _move(step: MoveSlots, connections: Connections, pacer: Pacer, ends_s: float) -> None:
-    atomic = await moving_atomically.is_offered(step, connections)
+async def _move(
+    step: MoveSlots, connections: Connections, pacer: Pacer, turn: asyncio.Lock, ends_s: float
+) -> None:
+    atomic = await offered(step, connections, turn)
     if atomic:
-        await moving_atomically.await_jobs(step, connections, ends_s)  # of a run that has died
+        await atomic.await_jobs(ends_s)  # of a run that has died
     slots = await _left(step, connections)
     if not slots:
         return
-    if not step.resumed:
+    if not step.resumed and not (atomic and atomic.drops_old_keys):
         await _drop_old_keys(step, slots, connections)
     if atomic and not step.resumed:
-        await moving_atomically.move(step, slots, connections, pacer, ends_s)
+        await atomic.move(slots, pacer, ends_s)
     else:
         await moving_keys.move(step, slots, connections, pacer, ends_s)
 
@@ -100,10 +107,15 @@ async def _drop_old_keys(step: MoveSlots, slots: SlotRanges, connections: Connec
     """
     target = await connections.bulk(step.target)
     every = tuple(numbers(slots))
+    hidden = await hides_keys(target)
+    if hidden:
+        await target.pipeline(
+            *(("CLUSTER", "SETSLOT", slot, "IMPORTING", step.source.id) for slot in every)
+        )
     counts = await target.pipeline(*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in every))
     for slot in (slot for slot, keys in zip(every, counts, strict=True) if keys):
-        names = await target.call("CLUSTER", "GETKEYSINSLOT", slot, 2**31 - 1)
         await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", step.source.id)
+        names = await target.call("CLUSTER", "GETKEYSINSLOT", slot, 2**31 - 1)
         await target.pipeline(
             *(
                 word
@@ -112,6 +124,8 @@ async def _drop_old_keys(step: MoveSlots, slots: SlotRanges, connections: Connec
             ),
             ("CLUSTER", "SETSLOT", slot, "STABLE"),
         )
+    if hidden:
+        await target.pipeline(*(("CLUSTER", "SETSLOT", slot, "STABLE") for slot in every))
 
 
 async def _copy_functions(step: MoveSlots, connections: Connections) -> None:

@@ -1,15 +1,17 @@
-"""Moving slots as Valkey 9 does it by itself: whole, or not at all.
+"""Moving slots as newer servers do it by themselves: whole, or not at all.
 
 The source sends a snapshot of the slots and what is written meanwhile, stops writes to them for a
-moment, and the target takes them (https://valkey.io/topics/atomic-slot-migration/). Which servers
-can, they are asked: a version says less.
+moment, and the target takes them. Valkey's source is told to, from 9.0 on
+(https://valkey.io/topics/atomic-slot-migration/); Redis' target is, from 8.4 on
+(https://redis.io/docs/latest/commands/cluster-migration/). Which servers can, they are asked: a
+version says less.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from redis_fargate.nodes.connection import Connections, NodeConnection
+from redis_fargate.nodes.connection import Command, Connections, NodeConnection
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import CommandRefused, StepFailed, StillMoving
 from redis_fargate.nodes.pacing import Pacer
@@ -18,93 +20,193 @@ from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.slots import SlotRanges, described, from_numbers, numbers
 from redis_fargate.topology.steps import MoveSlots
 
-_JOBS = ("CLUSTER", "GETSLOTMIGRATIONS")
-_ENDED = frozenset({"success", "failed", "cancelled", "canceled"})
+_ENDED = frozenset({"success", "completed", "cancelled", "canceled"})
+_MOVED = frozenset({"success", "completed"})
 
 
-async def is_offered(step: MoveSlots, connections: Connections) -> bool:
-    """Whether both servers can."""
-    for node in (step.source, step.target):
-        try:
-            await (await connections.to(node)).call(*_JOBS)
-        except CommandRefused as refusal:
-            if not refusal.unknown_command:
-                raise
-            return False
-    return True
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How servers of a kind are told to move slots, and how they tell of it."""
 
+    jobs: Command
+    """What lists the moves."""
+    imports: bool
+    """Whether the target is told and asked, else the source is.
 
-async def move(
-    step: MoveSlots, slots: SlotRanges, connections: Connections, pacer: Pacer, ends_s: float
-) -> None:
-    """Begin no more jobs from ``ends_s`` on, on the loop's clock.
-
-    Raises:
-        PreconditionFailed: the target is out of contact with the cluster.
-        StepFailed: a job failed; its slots and keys are where they were.
-        StillMoving: a job is under way when the time is over.
-
+    Such a target drops what it has of the slots before, and heeds no ``maxmemory`` meanwhile.
     """
-    now_s = asyncio.get_running_loop().time
-    source = await connections.to(step.source)
-    for share in await _shares(source, slots, pacer.most_keys):
-        if now_s() >= ends_s:
-            return
-        await check_contact(await connections.to(step.target))
-        before = {job.name for job in await _jobs(step, source)}
-        await source.call(
-            *("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"),
-            *(bound for piece in share.slots for bound in (piece.first, piece.last)),
-            *("NODE", step.target.id),
-        )
-        await await_jobs(step, connections, ends_s)
-        failed = [
-            job
-            for job in await _jobs(step, source)
-            if job.name not in before and job.state != "success"
-        ]
-        if failed:
-            raise StepFailed(
-                f"{step.source} could not give the slots {described(share.slots)} to "
-                f"{step.target}, and still has them: {failed[0].state} {failed[0].message}."
-            )
-        await pacer.rest(share.data_bytes)
+    retries: bool
+    """Whether a move that has failed is begun again, by the server itself, until it is cancelled.
+
+    Such a server does one at a time.
+    """
+    direction: str
+    name: str
+    peer: str
+    error: str
+
+
+_VALKEY = _Kind(
+    jobs=("CLUSTER", "GETSLOTMIGRATIONS"),
+    imports=False,
+    retries=False,
+    direction="EXPORT",
+    name="name",
+    peer="target_node",
+    error="message",
+)
+_REDIS = _Kind(
+    jobs=("CLUSTER", "MIGRATION", "STATUS", "ALL"),
+    imports=True,
+    retries=True,
+    direction="import",
+    name="id",
+    peer="source",
+    error="last_error",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A migration that the source knows of; it remembers those that have ended for a while."""
+    """A migration that a server knows of; it remembers those that have ended for a while."""
 
     name: str
     state: str
     message: str
 
 
-async def _jobs(step: MoveSlots, source: NodeConnection) -> list[_Job]:
-    """Those to the step's target: others may be under way at the same time."""
-    answer = await source.call(*_JOBS)
-    jobs = []
-    for entry in answer if isinstance(answer, list) else []:
-        facts = dict(zip(map(str, entry[::2]), map(str, entry[1::2]), strict=True))
-        if facts["operation"] == "EXPORT" and facts["target_node"] == step.target.id:
-            jobs.append(_Job(facts["name"], facts["state"], facts["message"]))
-    return jobs
+@dataclass(frozen=True, slots=True)
+class AtomicMove:
+    """A move that both servers can make by themselves."""
+
+    step: MoveSlots
+    kind: _Kind
+    source: NodeConnection
+    target: NodeConnection
+    turn: asyncio.Lock
+    """For who moves anything to the target."""
+
+    @property
+    def drops_old_keys(self) -> bool:
+        """Whether nothing of the slots that the target has of a former life outlives the move."""
+        return self.kind.imports
+
+    @property
+    def _told(self) -> NodeConnection:
+        return self.target if self.kind.imports else self.source
+
+    async def move(self, slots: SlotRanges, pacer: Pacer, ends_s: float) -> None:
+        """Begin no more jobs from ``ends_s`` on, on the loop's clock.
+
+        Raises:
+            PreconditionFailed: the target is out of contact with the cluster.
+            StepFailed: a job failed, or the target has no memory for it; its slots and keys are
+                where they were.
+            StillMoving: a job is under way when the time is over.
+
+        """
+        now_s = asyncio.get_running_loop().time
+        for share in await _shares(self.source, slots, pacer.most_keys):
+            async with self.turn:
+                if now_s() >= ends_s:
+                    return
+                await self._move(share, ends_s)
+            await pacer.rest(share.data_bytes)
+
+    async def _move(self, share: "_Share", ends_s: float) -> None:
+        await check_contact(self.target)
+        before = {job.name for job in await self._jobs()}
+        bounds = [bound for piece in share.slots for bound in (piece.first, piece.last)]
+        if self.kind.imports:
+            await self._check_memory(share)
+            await self.target.call("CLUSTER", "MIGRATION", "IMPORT", *bounds)
+        else:
+            node = self.step.target.id
+            await self.source.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", *bounds, "NODE", node)
+        await self.await_jobs(ends_s)
+        for job in await self._jobs():
+            if job.name not in before and job.state not in _MOVED:
+                raise StepFailed(
+                    f"{self.step.source} could not give the slots {described(share.slots)} to "
+                    f"{self.step.target}, and still has them: {job.state} {job.message}."
+                )
+
+    async def _check_memory(self, share: "_Share") -> None:
+        info = parse_info(str(await self.target.call("INFO", "memory")))
+        left_bytes = int(info["maxmemory"]) - int(info["used_memory"]) - share.data_bytes
+        if int(info["maxmemory"]) and info["maxmemory_policy"] == "noeviction" and left_bytes < 0:
+            raise StepFailed(
+                f"{self.step.target} lacks {-left_bytes:.0f} bytes of memory (maxmemory) for the "
+                f"slots {described(share.slots)}, which {self.step.source} still has."
+            )
+
+    async def await_jobs(self, ends_s: float) -> None:
+        """Wait until no job from the source to the target is under way.
+
+        One that fails again and again is cancelled at the end.
+
+        Raises:
+            StillMoving: one is at ``ends_s``, on the loop's clock.
+
+        """
+        going: list[_Job] = []
+        async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
+            going = [job for job in await self._jobs() if job.state not in _ENDED]
+            if not self.kind.retries:
+                going = [job for job in going if job.state != "failed"]
+            if not going:
+                return
+        failing = [job for job in going if job.state == "failed"]
+        for job in failing:
+            await self.target.call("CLUSTER", "MIGRATION", "CANCEL", "ID", job.name)
+        if len(failing) < len(going):
+            raise StillMoving(
+                f"Slots are still on their way from {self.step.source} to {self.step.target}: the "
+                "next look goes on."
+            )
+
+    async def _jobs(self) -> list[_Job]:
+        """Those of this pair: others may be under way at the same time."""
+        other = self.step.source if self.kind.imports else self.step.target
+        answer = await self._told.call(*self.kind.jobs)
+        entries = [_facts(entry) for entry in answer] if isinstance(answer, list) else []
+        return [
+            _Job(facts[self.kind.name], facts["state"], facts[self.kind.error])
+            for facts in entries
+            if facts["operation"] == self.kind.direction and facts[self.kind.peer] == other.id
+        ]
 
 
-async def await_jobs(step: MoveSlots, connections: Connections, ends_s: float) -> None:
-    """Wait until no job from the source to the target is under way.
+def _facts(entry: object) -> Mapping[str, str]:
+    words = [str(word) for word in entry] if isinstance(entry, list) else []
+    return dict(zip(words[::2], words[1::2], strict=True))
 
-    Raises:
-        StillMoving: one is at ``ends_s``, on the loop's clock.
 
-    """
-    source = await connections.to(step.source)
-    async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
-        if all(job.state in _ENDED for job in await _jobs(step, source)):
-            return
-    raise StillMoving(
-        f"Slots are still on their way from {step.source} to {step.target}: the next look goes on."
-    )
+async def offered(
+    step: MoveSlots, connections: Connections, turn: asyncio.Lock
+) -> AtomicMove | None:
+    """Ask both servers whether they can, in the same way."""
+    source, target = await connections.to(step.source), await connections.to(step.target)
+    for kind in (_VALKEY, _REDIS):
+        if await knows(source, kind.jobs) and await knows(target, kind.jobs):
+            return AtomicMove(step, kind, source, target, turn)
+    return None
+
+
+async def hides_keys(node: NodeConnection) -> bool:
+    """Whether a server tells of no keys in slots that are not its own, as Redis 8.4 does."""
+    return await knows(node, _REDIS.jobs)
+
+
+async def knows(node: NodeConnection, command: Command) -> bool:
+    """Whether a server has a command."""
+    try:
+        await node.call(*command)
+    except CommandRefused as refusal:
+        if not refusal.unknown_command:
+            raise
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,18 @@ from redis_fargate.topology.steps import (
     Reset,
 )
 from redis_fargate.topology.view import Member, Role
-from servers import PORT, PROGRAMS, Fleet
+from servers import MOVERS, PORT, PROGRAMS, Fleet
 from servers import fleet as fleet_of
 from until import until
 
 FAST = Pace(max_latency_ms=None)
+
+
+@pytest.fixture(params=MOVERS)
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Servers of one version after the other."""
+    with fleet_of(MOVERS[request.param]()) as started:
+        yield started
 
 
 def take(*steps: NodeStep, connect: Connect = connect, **settings: object) -> None:
@@ -187,7 +194,21 @@ def test_a_new_master_has_the_functions_before_it_has_slots(fleet: Fleet) -> Non
 def test_keys_that_nobody_served_do_not_come_to_life(fleet: Fleet) -> None:
     """The target has an old key of the slot; it was deleted since where the slot belongs."""
     cluster = Cluster(fleet, Spec(2, 0))
-    one, other = cluster.masters()
+    assert_old_keys_are_dropped(*cluster.masters())
+
+
+@pytest.mark.parametrize("newer", MOVERS.keys() - PROGRAMS.keys())
+def test_a_newer_server_gets_slots_from_an_older_one(newer: str) -> None:
+    """As it is while an upgrade rolls. The newer tells of no keys in slots that are not its own."""
+    with fleet_of(PROGRAMS["redis-7.0"]()) as fleet:
+        cluster = Cluster(fleet, Spec(1, 0))
+        fleet.program = MOVERS[newer]()
+        cluster.scale(Spec(2, 0))
+        cluster.assert_whole()
+        assert_old_keys_are_dropped(*sorted(cluster.masters(), key=lambda m: m.node.version))
+
+
+def assert_old_keys_are_dropped(one: Member, other: Member) -> None:
     slot = one.node.slots[0].first
     kept, old = key_of(slot, 1), key_of(slot, 2)
     with client(other) as node:
