@@ -415,7 +415,7 @@ variable "redis_exporter" {
 
 variable "redis_image" {
   type        = string
-  description = "Image of the nodes, of Redis 7 or Valkey, as valkey/valkey:9.1; it runs as user 999, to whom /data must belong, as in the stock images. Null takes the stock Redis image of redis_version from ECR Public."
+  description = "Image of the nodes, of Redis 7 or 8 or of Valkey, as valkey/valkey:9.1; it runs as user 999, to whom /data must belong, as in the stock images. Null takes the stock Redis image of redis_version from ECR Public."
   default     = null
 }
 
