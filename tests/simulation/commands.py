@@ -146,6 +146,7 @@ def _forget(server: Server, given: Sequence[str]) -> Reply:
     if server.me.master_id == entry.id:
         raise Refused("Can't forget my master!")
     server.banned[entry.id] = server.net.now_s + BAN_S
+    server.net.loop.call_later(BAN_S + 1, server.touch)  # then others' word of it counts again
     del server.table[entry.id]
     for other in server.table.values():
         other.reports.pop(entry.id, None)

@@ -268,7 +268,8 @@ class History:
         return other
 
     def _answers(self, server: Server) -> bool:
-        if server.frozen or server in self.net.cut:
+        """Whether it takes a write that is to last: Redis loses those to who has been replaced."""
+        if server.frozen or server in self.net.cut or server.id in self.net.replaced:
             return False
         server.judge_state()
         return server.ok

@@ -37,6 +37,8 @@ class Network:
         """Winners of elections that nobody ordered, until somebody takes note."""
         self.misled: list[Server] = []
         """Replicas that followed their master's address to another server, likewise."""
+        self.replaced: set[str] = set()
+        """Ids of masters whose places others have taken, until they know it."""
         self.atomic = rng.random() < ATOMIC
         """Whether servers can move slots by themselves."""
         self.loses_answers = True

@@ -168,6 +168,7 @@ class Server:
         self.me.master = False
         self.me.slots = 0
         self.me.master_id = entry.id
+        self.net.replaced.discard(self.id)
         self.migrating.clear()
         self.importing.clear()
         self.link = Link(entry.address, followed=self.link is not None)
@@ -181,7 +182,9 @@ class Server:
         self.me.epoch = epoch
         self.link = None
         self.election_s = None
+        self.net.replaced.discard(self.id)
         if old is not None:
+            self.net.replaced.add(old.id)
             self.assign(self.me, old.slots)
         self.touch()
         self.net.broadcast(self)

@@ -51,6 +51,7 @@ async def fail_over(
         )
     if step.mode is FailoverMode.PLANNED:
         await _check_link(step, connections)
+        await _await_claim(step, connections, patience_s)
     else:
         await _check_gone(step, table, connections)
         await _check_most_advanced(step, table, connections)
@@ -122,6 +123,30 @@ async def _check_link(step: Failover, connections: Connections) -> None:
             f"Expected {step.node} to have a link to its master before it takes its place; it has "
             "none, and so may lack some of its data. Nothing was changed."
         )
+
+
+async def _await_claim(step: Failover, connections: Connections, patience_s: float) -> None:
+    """Wait until the replica knows what its master claims, and by which config epoch.
+
+    It claims what it knows, with the next epoch that it knows of. Were its master given slots just
+    now, that might be its master's own, and neither would yield.
+    """
+    master = next((voter for voter in step.voters if voter.id == step.master_id), None)
+    if master is None:
+        return
+    replica, other = await together(map(connections.to, (step.node, master)))
+    async for _ in attempts(patience_s):
+        table, true = await together(map(node_table, (replica, other)))
+        believed = table.peer(master.id)
+        if believed is not None and (believed.slots, believed.config_epoch) == (
+            true.myself.slots,
+            true.myself.config_epoch,
+        ):
+            return
+    raise StepFailed(
+        f"{step.node} does not know after {patience_s:g} s which slots its master {master} owns, "
+        "and has to before it can take its place."
+    )
 
 
 async def _check_gone(step: Failover, table: NodeTable, connections: Connections) -> None:

@@ -21,6 +21,9 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     Nor is there one while a replica runs that does not answer us: it may have more than the others,
     and Redis' own election would know.
 
+    Nor is there one that needs votes while the replica and most masters do not know each other:
+    JOIN comes first.
+
     Where most masters are gone no more take over without a vote than it takes to have most of them
     again. More of them, and the others' votes could elect a rival of one that is cut off.
     """
@@ -37,6 +40,8 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
         owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
         why = f"{entry} is gone and {owned}."
         voted = slots and lacking + _mute(fleet, entry) <= 0  # nobody votes about no slots
+        if voted and not _is_known(fleet, heir):
+            continue
         step = Failover(
             heir.ref,
             entry.id,
@@ -54,6 +59,11 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
             others.append(step)
     takeovers.sort(key=lambda takeover: -takeover[0])
     return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)
+
+
+def _is_known(fleet: Fleet, live: Live) -> bool:
+    known = sum(fleet.acquainted(master, live) for master in fleet.masters)
+    return 2 * known > len(fleet.masters)
 
 
 def _acquaintances(live: Live) -> int:

@@ -50,6 +50,26 @@ def test_a_lost_master_is_replaced_at_once(noticed):
         assert_formed(model, spec)
 
 
+def test_a_replica_is_introduced_before_it_asks_for_votes():
+    """Everybody whom it knew has been replaced while it was cut off; they have been told of it."""
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (heir,) = replicas_of(model, "t001")
+    gone = model.servers["t001"].id
+    model.kill("t001")
+    view = model.view()
+
+    def cut_off(member):
+        if member.task.id != heir:
+            return member
+        peers = tuple(peer for peer in member.node.peers if peer.id == gone)
+        return replace(member, node=replace(member.node, peers=peers))
+
+    made = plan(replace(view, members=tuple(map(cut_off, view.members))), spec, Policy())
+    assert failovers(made) == []
+    assert any(isinstance(step, Meet) for step in made.steps)
+
+
 def test_nobody_votes_about_a_master_that_he_never_knew():
     """A master came after the other had lost its address to a new task, and is not told of it."""
     spec = Spec(3, 3)
