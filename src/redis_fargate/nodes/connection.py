@@ -51,6 +51,7 @@ class NodeConnection:
         self.identity: Identity | None = None
         self._settings = settings
         self._turn = asyncio.Lock()
+        self._transport: asyncio.WriteTransport | None = None
         self._parser = ReplyParser(decoded=not settings.raw)
         kind = SSLConnection if tls else Connection
         self._redis: Connection = kind(
@@ -87,12 +88,16 @@ class NodeConnection:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._redis.connect()  # type: ignore[no-untyped-call]
+                writer = self._redis._writer  # noqa: SLF001 - it is forgotten before all is sent
+                self._transport = writer.transport if writer else None
         except BaseException as error:
             await self.close()
             raise self._translated(error, f"No connection within {timeout_s:g} s") from error
 
     async def close(self) -> None:
-        """Close at once; never raises."""
+        """Close at once, with what is not sent yet; never raises."""
+        if self._transport is not None:
+            self._transport.abort()
         await self._redis.disconnect(nowait=True)
 
     async def exchange(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.connection import Connections, connect
 from redis_fargate.nodes.errors import NodeUnreachable
 from redis_fargate.nodes.settings import ConnectionSettings
 from servers import PORT, Fleet
@@ -34,6 +34,23 @@ def test_a_deadline_ends_it(mute: tuple[str, ConnectionSettings]) -> None:
 
     asyncio.run(connect())
     gc.collect()  # what is left behind warns now, and warnings are errors
+
+
+def test_a_deadline_ends_it_while_much_is_yet_to_be_sent(
+    mute: tuple[str, ConnectionSettings],
+) -> None:
+    """What waits in the process' own buffer for a node that hangs does not keep the socket open."""
+    address, settings = mute
+    silent = ConnectionSettings(settings.port, answer_timeout_s=0.2)
+
+    async def send() -> None:
+        connection = await connect(address, silent, None)
+        with pytest.raises(NodeUnreachable, match=r"No answer to SET key within 0\.2 s"):
+            await connection.call("SET", "key", b"x" * 50_000_000)
+        assert not connection.alive
+
+    asyncio.run(send())
+    gc.collect()
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
