@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from redis_fargate.aws.errors import AwsUnavailable, translated
+from redis_fargate.aws.errors import AwsRefused, AwsUnavailable, translated
 from redis_fargate.topology.view import Task
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ class ServiceTasks:
         """Every task of the service that has not stopped, those that are about to included.
 
         A task's address is what its network interface has, and only where ECS does not tell
-        one, what Cloud Map has. Cloud Map's temporary failures are no more than a remark.
+        one, what Cloud Map has. That Cloud Map fails, or does not know the names, is no more than
+        a remark.
 
         Raises:
             AwsUnavailable: ECS could not answer.
-            AccessDenied, AwsRefused: a person must look at the policy or the names.
+            AccessDenied: a person must look at the policy.
+            AwsRefused: a person must look at the names that ECS was asked about.
 
         """
         # ListTasks leaves out tasks that are wanted STOPPED unless it is asked for those, and they
@@ -79,7 +81,9 @@ class ServiceTasks:
             remarks: list[str] = []
             try:
                 addresses = discovered.result()
-            except AwsUnavailable as error:
+            except (AwsUnavailable, AwsRefused) as error:
+                # Of namespaces of one name, in several VPCs, Cloud Map's API knows one by the name
+                # and the others by names that it makes up (`HttpName`) and Terraform never sees.
                 addresses = {}
                 remarks.append(f"Cloud Map was left out of this look: {error}")
         tasks = sorted(

@@ -212,10 +212,25 @@ def test_a_denied_discovery_is_for_a_person(aws):
         aws.observe()
 
 
-def test_a_failing_discovery_is_only_remarked(aws):
-    aws.errors["DiscoverInstances"] = "RequestLimitExceeded"
+@pytest.mark.parametrize(
+    "failure", ["RequestLimitExceeded", "NamespaceNotFound", "ServiceNotFound"]
+)
+def test_a_failing_discovery_is_only_remarked(aws, failure):
+    aws.add(described(1, address="10.0.0.1"))
+    aws.errors["DiscoverInstances"] = failure
     observed = aws.observe()
-    assert "RequestLimitExceeded" in observed.remarks[0]
+    (remark,) = observed.remarks
+    assert failure in remark
+    assert observed.tasks[0].address == "10.0.0.1"
+
+
+def test_a_namespace_of_the_same_name_is_another_clusters(aws):
+    aws.add(described(1, address="10.0.0.1"), described(2))
+    aws.addresses[task_id(8)] = "10.0.0.1"
+    aws.addresses[task_id(9)] = "10.0.0.2"
+    observed = aws.observe()
+    assert [task.address for task in observed.tasks] == ["10.0.0.1", None]
+    assert observed.remarks == ()
 
 
 def test_protection_is_read(aws):
