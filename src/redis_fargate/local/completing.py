@@ -4,6 +4,7 @@
   and the provider does nothing else.
 - A NAT gateway says which address it was created with. An interface and a private address, which
   nothing has here, it does not name.
+- A VPC endpoint says which security groups it has, and whether it goes by the service's name.
 - A function's update waits for invocations under way, which ministack would end in their midst and
   AWS lets run to their end: a run of the controller that dies so holds its lease for minutes.
 """
@@ -21,9 +22,11 @@ from redis_fargate.local.asgi import App, Message, Receive, Send, header, read_b
 _TARGET = "x-amz-target"
 _CREATE_SERVICE = "Route53AutoNaming_v20170314.CreateService"
 _NAT_ACTIONS = frozenset({"CreateNatGateway", "DescribeNatGateways"})
+_ENDPOINT_ACTIONS = frozenset({"CreateVpcEndpoint", "DescribeVpcEndpoints"})
 _NO_ADDRESS = re.compile(
     r"<natGatewayId>(?P<id>[^<]*)</natGatewayId>(?P<between>.*?)<natGatewayAddressSet/>", re.DOTALL
 )
+_ENDPOINT = re.compile(r"<vpcEndpointId>(?P<id>[^<]*)</vpcEndpointId>")
 _FUNCTION_UPDATE = re.compile(r"/2015-03-31/functions/([^/]+)/(?:configuration|code)")
 _LONGEST_WAIT_S = 20
 """Less than clients wait for an answer."""
@@ -33,6 +36,7 @@ _POLL_S = 0.02
 def completed(app: App) -> App:
     """Wrap ministack's application."""
     allocations: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
 
     async def completing(scope: Message, receive: Receive, send: Send) -> None:
         creates_service = scope["type"] == "http" and header(scope, _TARGET) == _CREATE_SERVICE
@@ -50,6 +54,8 @@ def completed(app: App) -> App:
                 request = {name: values[0] for name, values in parse_qs(body.decode()).items()}
                 if request.get("Action") in _NAT_ACTIONS:
                     send = _changing(send, partial(_with_addresses, request, allocations))
+                elif request.get("Action") in _ENDPOINT_ACTIONS:
+                    send = _changing(send, partial(_with_settings, request, endpoints))
             receive = _replaying(body, receive)
         await app(scope, receive, send)
 
@@ -99,6 +105,25 @@ def _with_addresses(request: dict[str, str], allocations: dict[str, str], answer
         return found[0].replace("Set/>", f"Set>{address}</natGatewayAddressSet>")
 
     return _NO_ADDRESS.sub(fill, answer.decode()).encode()
+
+
+def _with_settings(request: dict[str, str], endpoints: dict[str, str], answer: bytes) -> bytes:
+    """Say in an answer how VPC endpoints are set up; remember it of one just created."""
+    groups = "".join(
+        f"<item><groupId>{value}</groupId></item>"
+        for name, value in request.items()
+        if name.startswith("SecurityGroupId.")
+    )
+    named = request.get("PrivateDnsEnabled", "false")
+
+    def fill(found: re.Match[str]) -> str:
+        if request["Action"] == "CreateVpcEndpoint":
+            endpoints[found["id"]] = (
+                f"<groupSet>{groups}</groupSet><privateDnsEnabled>{named}</privateDnsEnabled>"
+            )
+        return found[0] + endpoints.get(found["id"], "")
+
+    return _ENDPOINT.sub(fill, answer.decode()).encode()
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -53,6 +53,23 @@ def test_a_nat_gateway_has_the_address_that_it_was_created_with(clients: Clients
     }  # fmt: skip
 
 
+def test_a_vpc_endpoint_is_as_it_was_created(clients: Clients) -> None:
+    ec2 = clients.ec2
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    service = {"VpcId": vpc, "ServiceName": "com.amazonaws.us-east-1.ecs"}
+    made = ec2.create_vpc_endpoint(
+        **service, VpcEndpointType="Interface", SecurityGroupIds=["sg-1"], PrivateDnsEnabled=True
+    )["VpcEndpoint"]
+    other = ec2.create_vpc_endpoint(**service, VpcEndpointType="Gateway")["VpcEndpoint"]
+    found = ec2.describe_vpc_endpoints(
+        VpcEndpointIds=[made["VpcEndpointId"], other["VpcEndpointId"]]
+    )["VpcEndpoints"]
+    assert found == [made, other]
+    assert [endpoint["PrivateDnsEnabled"] for endpoint in found] == [True, False]
+    groups = [[group["GroupId"] for group in endpoint["Groups"]] for endpoint in found]
+    assert groups == [["sg-1"], []]
+
+
 def test_a_function_is_updated_after_what_runs(clients: Clients, tmp_path: Path) -> None:
     begun, end = tmp_path / "begun", tmp_path / "end"
     arn = create_function(clients, "busy", UNTIL_TOLD)
