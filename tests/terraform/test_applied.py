@@ -10,10 +10,11 @@ The configurations live through their lives at the same time: the provider mostl
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from rig import Cli, eventually, invoke, nodes_of
 from run_terraform import terraform
 from stand_in import SOURCE
 
-from redis_fargate.local.clients import ACCESS_KEY, SECRET_KEY, Clients
+from redis_fargate.local.clients import ACCESS_KEY, REGION, SECRET_KEY, Clients
 from redis_fargate.local.launching import launched, stop
 from redis_fargate.local.module import write_root
 from redis_fargate.local.statedir import StateDir
@@ -35,6 +36,7 @@ from servers import PORT
 ROOT = Path(__file__).parent.parent.parent
 PROVIDER = ROOT / ".cache/provider"
 KEYS = 1000
+AT_ONCE = 3
 CLI_CONFIG = """
 provider_installation {
   dev_overrides {
@@ -83,11 +85,11 @@ class Root:
         yield
         override.unlink()
 
-    def destroy(self, clients: Clients, cluster: str) -> None:
+    def destroy(self, clients: Clients, *clusters: str) -> None:
         code, output = self.run("destroy", "-no-color", "-auto-approve")
         if code != 0 and "ClusterContainsTasksException" in output:
             # A provider of 2021 does not wait until the last tasks have stopped.
-            eventually(lambda: not unstopped(clients, cluster))
+            eventually(lambda: not unstopped(clients, *clusters))
             code, output = self.run("destroy", "-no-color", "-auto-approve")
         assert code == 0, output
         assert "Destroy complete!" in output
@@ -95,15 +97,10 @@ class Root:
 
 @dataclass(frozen=True)
 class Roots:
-    quickstart: Root
-    """What `init` writes."""
-    production: Root
-    tls: Root
+    by_name: dict[str, Root]
+    """The examples; ``quickstart`` is what `init` writes."""
     changes: list[str]
     """What was made of the copies, for the provider's sake."""
-
-    def __iter__(self) -> Iterator[Root]:
-        yield from (self.quickstart, self.production, self.tls)
 
 
 @pytest.fixture(scope="module")
@@ -127,34 +124,30 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
 
 @pytest.fixture(scope="module")
 def roots(cloud: Clients, tmp_path_factory: pytest.TempPathFactory) -> Roots:
-    """What `init` writes, and beside it two examples, for the provider that there is."""
+    """What `init` writes, and beside it the other examples, for the provider that there is."""
     assert (PROVIDER / "ready").exists(), "there is no provider: run `make .cache/provider/ready`"
     home = tmp_path_factory.mktemp("roots")
     cli_config = home / "terraform.rc"
     cli_config.write_text(CLI_CONFIG % PROVIDER)
     folder = home / "init"
     write_root(folder, "my-redis-cluster", "us-east-1")
-    for example in ("production", "tls"):
-        text = (ROOT / f"examples/{example}/main.tf").read_text()
+    roots = {"quickstart": Root(folder, cli_config)}
+    for example in LIVES.keys() - roots.keys():
         (folder / example).mkdir()
-        (folder / example / "main.tf").write_text(text.replace('"../.."', '"../redis-fargate"'))
+        for file in (ROOT / f"examples/{example}").glob("*.tf"):
+            text = file.read_text().replace('"../..', '"../redis-fargate')
+            (folder / example / file.name).write_text(text)
+        roots[example] = Root(folder / example, cli_config)
 
-    quickstart = Root(folder, cli_config)
-    quickstart.done("get")
-    schemas = json.loads(quickstart.done("providers", "schema", "-json"))
+    roots["quickstart"].done("get")
+    schemas = json.loads(roots["quickstart"].done("providers", "schema", "-json"))
     provider = schemas["provider_schemas"][SOURCE]
     changes = adapt(folder, provider)
-    roots = Roots(
-        quickstart,
-        Root(folder / "production", cli_config),
-        Root(folder / "tls", cli_config),
-        changes,
-    )
     override = {"provider": {"aws": at(cloud.url, provider["provider"])}}
-    for root in roots:
+    for root in roots.values():
         root.done("get")
         (root.folder / "provider_override.tf.json").write_text(json.dumps(override))
-    return roots
+    return Roots(roots, changes)
 
 
 def adapt(folder: Path, provider: dict[str, Any]) -> list[str]:
@@ -165,12 +158,24 @@ def adapt(folder: Path, provider: dict[str, Any]) -> list[str]:
     # would set them again with each apply: hashicorp/terraform-provider-aws#20937.
     cluster = provider["resource_schemas"]["aws_ecs_cluster"]["block"]
     cluster["block_types"].pop("setting")
-    # It has the list of Lambda's runtimes of its day. The endpoint runs its own Python anyway.
-    function = {"aws_lambda_function": {"controller": {"runtime": "python3.8"}}}
-    override = folder / "redis-fargate/runtime_override.tf.json"
-    override.write_text(json.dumps({"resource": function}))
-    change = "redis-fargate/controller.tf: resource aws_lambda_function.controller: runtime is 3.8"
-    return [change, *fit(folder, provider)]
+    older = {
+        # It has the list of Lambda's runtimes of its day. The endpoint runs its own Python anyway.
+        "aws_lambda_function": {"controller": {"runtime": "python3.8"}},
+        # What is a resource of its own today.
+        "aws_ecs_cluster": {"this": {"capacity_providers": ["FARGATE", "FARGATE_SPOT"]}},
+    }
+    override = folder / "redis-fargate/older_override.tf.json"
+    override.write_text(json.dumps({"resource": older}))
+    # In the protocol of its day, the endpoint does not say all of an alarm.
+    alarms = {"aws_cloudwatch_metric_alarm": {"redis": {"lifecycle": {"ignore_changes": "all"}}}}
+    override = folder / "production/older_override.tf.json"
+    override.write_text(json.dumps({"resource": alarms}))
+    return [
+        "redis-fargate/controller.tf: resource aws_lambda_function.controller: runtime is 3.8",
+        "redis-fargate/service.tf: resource aws_ecs_cluster.this: capacity_providers are set here",
+        "production/alarms.tf: resource aws_cloudwatch_metric_alarm.redis: changes are ignored",
+        *fit(folder, provider),
+    ]
 
 
 def at(url: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,16 +201,21 @@ def roles(result: dict[str, Any]) -> dict[str, set[str]]:
     return {"master": masters, "replica": replicas}
 
 
-def unstopped(clients: Clients, cluster: str) -> list[str]:
-    """The tasks of a cluster that have not stopped yet."""
+def unstopped(clients: Clients, *clusters: str) -> list[str]:
+    """The tasks that have not stopped yet, of those of the clusters that are still there."""
     ecs = clients.client("ecs")
-    tasks = [
-        task
-        for desired in ("RUNNING", "STOPPED")
-        for task in ecs.list_tasks(cluster=cluster, desiredStatus=desired)["taskArns"]
-    ]
-    described = ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"] if tasks else []
-    return [task["taskArn"] for task in described if task["lastStatus"] != "STOPPED"]
+    found = []
+    for cluster in ecs.describe_clusters(clusters=list(clusters))["clusters"]:
+        if cluster["status"] != "ACTIVE":
+            continue
+        of_cluster = {"cluster": cluster["clusterArn"]}
+        arns = [
+            arn
+            for desired in ("RUNNING", "STOPPED")
+            for arn in ecs.list_tasks(**of_cluster, desiredStatus=desired)["taskArns"]
+        ]
+        found += ecs.describe_tasks(**of_cluster, tasks=arns)["tasks"] if arns else []
+    return [task["taskArn"] for task in found if task["lastStatus"] != "STOPPED"]
 
 
 def left_over(clients: Clients) -> dict[str, Any]:
@@ -233,6 +243,9 @@ def left_over(clients: Clients) -> dict[str, Any]:
         "gateways": len(ec2.describe_internet_gateways()["InternetGateways"]),
         "NAT": ec2.describe_nat_gateways(Filters=state)["NatGateways"],
         "addresses": ec2.describe_addresses()["Addresses"],
+        "endpoints": ec2.describe_vpc_endpoints()["VpcEndpoints"],
+        "alarms": clients.client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "repositories": clients.client("ecr").describe_repositories()["repositories"],
         # A key is not deleted at once, but after a week at least.
         "keys": [
             key["KeyId"]
@@ -338,6 +351,91 @@ def tls_lives(clients: Clients, root: Root) -> None:
         root.destroy(clients, name)
 
 
+@contextmanager
+def infrastructure(clients: Clients) -> Iterator[dict[str, object]]:
+    """What examples/existing-infrastructure finds.
+
+    Gives the arguments that it would find by data sources which the provider of 2021 lacks.
+    """
+    ec2, ecs, discovery = clients.ec2, clients.client("ecs"), clients.servicediscovery
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "main"}])
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.1.{number}.0/24", AvailabilityZone=f"{REGION}{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in enumerate("abc")
+    ]
+    ec2.create_tags(Resources=subnets, Tags=[{"Key": "Tier", "Value": "private"}])
+    ecs.create_cluster(clusterName="main")
+    operation = discovery.create_private_dns_namespace(Name="internal.example.com", Vpc=vpc)
+    made = discovery.get_operation(OperationId=operation["OperationId"])["Operation"]
+    namespace = made["Targets"]["NAMESPACE"]
+    clients.secrets.create_secret(Name="redis/password", SecretString="of-old")
+    try:
+        yield {"existing_namespace": {"id": namespace}, "private_subnet_ids": subnets}
+    finally:
+        clients.secrets.delete_secret(SecretId="redis/password", ForceDeleteWithoutRecovery=True)
+        discovery.delete_namespace(Id=namespace)
+        eventually(lambda: not unstopped(clients, "main"))
+        ecs.delete_cluster(cluster="main")
+        for subnet in subnets:
+            ec2.delete_subnet(SubnetId=subnet)
+        ec2.delete_vpc(VpcId=vpc)
+
+
+def example_lives(
+    clusters: Mapping[str, tuple[int, int]], clients: Clients, root: Root, **arguments: object
+) -> None:
+    """An example that makes clusters, whose names these are, of so many masters and replicas."""
+    with root.overridden(**arguments):
+        root.apply()
+        for name, counts in clusters.items():
+            formed = status(clients, name)
+            assert formed["health"] == "ok", formed
+            found = roles(formed)
+            assert (len(found["master"]), len(found["replica"])) == counts
+        root.assert_nothing_to_do()
+        root.destroy(clients, *clusters)
+
+
+def existing_infrastructure_lives(clients: Clients, root: Root) -> None:
+    with infrastructure(clients) as found:
+        example_lives({"redis-existing": (3, 3)}, clients, root, **found)
+
+
+def high_memory_lives(clients: Clients, root: Root) -> None:
+    # The server of the Python package is built without the allocator that this needs.
+    root.change("    activedefrag         = true\n", "")
+    namespace = {"cloudmap_namespace": "redis-cluster.memory"}
+    example_lives({"redis-high-memory": (5, 5)}, clients, root, **namespace)
+
+
+LIVES: dict[str, Callable[[Clients, Root], None]] = {
+    "production": production_lives,
+    "quickstart": quickstart_lives,
+    "existing-infrastructure": existing_infrastructure_lives,
+    "tls": tls_lives,
+    "multi-environment": partial(
+        example_lives,
+        {"redis-dev": (1, 1), "redis-staging": (2, 2), "redis-prod": (3, 6)},
+        cluster_name='redis-${each.key == "production" ? "prod" : each.key}',
+    ),
+    "high-memory": high_memory_lives,
+    "spot": partial(example_lives, {"redis-spot": (3, 6)}, cloudmap_namespace="redis-cluster.spot"),
+    "no-internet": partial(
+        example_lives,
+        {"redis-no-internet": (3, 3)},
+        cloudmap_namespace="redis-cluster.no-internet",
+    ),
+}
+"""Name of an example to what is done with it, the longest first.
+
+A name that several would give to their Cloud Map namespaces is another one here: the endpoint has a
+namespace of a name once, whatever the VPC.
+"""
+
+
 @pytest.fixture(scope="module")
 def before(cloud: Clients) -> dict[str, Any]:
     return left_over(cloud)
@@ -347,22 +445,16 @@ def before(cloud: Clients) -> dict[str, Any]:
 def lives(
     cloud: Clients, before: dict[str, Any], roots: Roots
 ) -> Iterator[dict[str, "Future[None]"]]:
-    with ThreadPoolExecutor(3) as pool:
-        yield {
-            "quickstart": pool.submit(quickstart_lives, cloud, roots.quickstart),
-            "production": pool.submit(production_lives, cloud, roots.production),
-            "tls": pool.submit(tls_lives, cloud, roots.tls),
-        }
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(live, cloud, roots.by_name[name]) for name, live in LIVES.items()}
 
 
 def test_what_the_provider_does_not_know(roots: Roots, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *roots.changes, ""]))
-    for root in roots:
-        root.done("validate", "-no-color")
 
 
-@pytest.mark.parametrize("life", ["quickstart", "production", "tls"])
+@pytest.mark.parametrize("life", LIVES)
 def test_applied_changed_and_destroyed(lives: dict[str, "Future[None]"], life: str) -> None:
     lives[life].result()
 
