@@ -197,6 +197,7 @@ resource "aws_lambda_invocation" "healthy" {
   triggers = {
     master_count    = var.master_count
     replica_count   = var.replica_count
+    on_data_loss    = local.on_data_loss
     task_definition = aws_ecs_task_definition.this[0].arn
     package         = aws_lambda_function.controller[0].source_code_hash
   }
