@@ -508,6 +508,39 @@ run "certificates_of_clients" {
   expect_failures = [var.redis_config]
 }
 
+run "tls_between_nodes_only" {
+  command = plan
+
+  variables {
+    redis_config = { tls_cluster = "yes" }
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "tls_for_clients_only" {
+  command = plan
+
+  variables {
+    tls          = { secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tls" }
+    redis_config = { tls_replication = "no" }
+  }
+
+  expect_failures = [var.redis_config]
+}
+
+run "ca_arn_of_something_else" {
+  command = plan
+
+  variables {
+    redis_image  = "example.com/redis-with-tls:7.2"
+    redis_config = { tls_port = 6379, tls_cert_file = "/tls/redis.crt", tls_key_file = "/tls/redis.key", tls_ca_cert_file = "/tls/ca.crt" }
+    tls_ca       = { secret_arn = "arn:aws:s3:::bucket" }
+  }
+
+  expect_failures = [var.tls_ca]
+}
+
 run "ca_without_certificates" {
   command = plan
 

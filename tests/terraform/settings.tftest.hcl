@@ -215,6 +215,49 @@ run "valkey_version_and_port" {
   }
 }
 
+run "options_of_all_kinds" {
+  command = plan
+
+  variables {
+    redis_config = {
+      maxmemory_policy           = "volatile-ttl"
+      lazyfree_lazy_eviction     = true
+      save                       = "900 1 300 10"
+      appendonly                 = false
+      timeout                    = 300
+      tcp_keepalive              = 60
+      maxclients                 = 20000
+      cluster_node_timeout       = 5000
+      slowlog_log_slower_than    = 10000
+      slowlog_max_len            = 256
+      repl_backlog_size          = "64mb"
+      min_replicas_to_write      = 1
+      client_output_buffer_limit = "replica 512mb 128mb 60"
+      cluster_config_file        = "nodes.conf"
+      protected_mode             = false
+    }
+  }
+
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment[0].value == join("\n", [
+      "appendonly no",
+      "client-output-buffer-limit replica 512mb 128mb 60",
+      "cluster-node-timeout 5000",
+      "lazyfree-lazy-eviction yes",
+      "maxclients 20000",
+      "maxmemory-policy volatile-ttl",
+      "min-replicas-to-write 1",
+      "repl-backlog-size 64mb",
+      "save 900 1 300 10",
+      "slowlog-log-slower-than 10000",
+      "slowlog-max-len 256",
+      "tcp-keepalive 60",
+      "timeout 300",
+    ])
+    error_message = "redis.conf gets other lines: ${jsondecode(aws_ecs_task_definition.this[0].container_definitions)[0].environment[0].value}"
+  }
+}
+
 run "without_logs" {
   command = plan
 
