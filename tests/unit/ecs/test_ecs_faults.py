@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from contextlib import ExitStack, closing
 
 import pytest
 from ecs_cloud import (
@@ -204,8 +205,13 @@ def test_a_service_keeps_its_last_100_events(tmp_path):
     asyncio.run(history())
 
 
-def test_addresses_are_free_distinct_and_not_reused_soon():
-    addresses = Addresses()
+@pytest.fixture
+def addresses():
+    with closing(Addresses()) as made:
+        yield made
+
+
+def test_addresses_are_free_distinct_and_not_reused_soon(addresses):
     first = addresses.take("us-east-1a")
     host, zone = first.split(".")[3], first.split(".")[2]
     assert zone == "1"
@@ -214,23 +220,30 @@ def test_addresses_are_free_distinct_and_not_reused_soon():
     assert addresses.take("us-east-1b").split(".")[2:] == ["2", host]
 
 
+def test_no_two_clouds_have_addresses_in_common():
+    with ExitStack() as running:
+        clouds = [running.enter_context(closing(Addresses())) for _ in range(100)]
+        assert len({cloud.take("a") for cloud in clouds}) == 100
+
+
 @pytest.mark.parametrize("port", [6379, 16379])
-def test_address_on_which_something_listens_is_passed_over(port):
-    net = Addresses().take("x").split(".")[1]
-    with socket.create_server((f"127.{net}.1.1", port)):
-        assert Addresses(int(net)).take("a") == f"127.{net}.1.2"
+def test_address_on_which_something_listens_is_passed_over(addresses, port):
+    net = addresses.take("x").split(".")[1]
+    with (
+        socket.create_server((f"127.{net}.1.1", port)),
+        closing(Addresses(int(net))) as others,
+    ):
+        assert others.take("a") == f"127.{net}.1.2"
 
 
-def test_no_address_is_left():
-    addresses = Addresses()
+def test_no_address_is_left(addresses):
     for _ in range(254):
         addresses.take("a")
     with pytest.raises(NoAddress, match="zone a"):
         addresses.take("a")
 
 
-def test_machine_without_other_loopback_addresses(monkeypatch):
-    addresses = Addresses()
+def test_machine_without_other_loopback_addresses(addresses, monkeypatch):
 
     class Socket(socket.socket):
         def bind(self, address):

@@ -2,13 +2,15 @@
 
 A node listens on port 6379 and its cluster bus on 16379, so an address is free when both can be
 bound. An address does not come back soon: a task that is gone leaves its address in other nodes'
-tables, and a new task that appeared there would be taken for it.
+tables, and a new task that appeared there would be taken for it. So no two local clouds of a
+machine have the same A at the same time: each keeps a port of 127.A.0.1 bound.
 """
 
 import errno
 import itertools
 import random
 import socket
+from contextlib import suppress
 
 from redis_fargate.local.ecs.errors import NoAddress
 
@@ -24,8 +26,9 @@ class Addresses:
     """Allocates addresses; a zone has its own third number, and numbers are used in turn."""
 
     def __init__(self, net: int | None = None) -> None:
-        """Choose the second number of all addresses: ``net``, or one at random, 16 to 250."""
-        self._net = net or random.SystemRandom().randint(_LOWEST_NET, _HIGHEST_NET)
+        """Choose the second number of all addresses: ``net``, or one of 16 to 250 that is free."""
+        self._claim = socket.socket()
+        self._net = net or _claimed_net(self._claim)
         self._zones: dict[str, int] = {}
         self._hosts: dict[str, itertools.cycle[int]] = {}
         self._taken: set[str] = set()
@@ -52,6 +55,21 @@ class Addresses:
     def give_back(self, address: str) -> None:
         """Let an address be taken again, once all others of its zone had their turn."""
         self._taken.discard(address)
+
+    def close(self) -> None:
+        """Leave the net to others."""
+        self._claim.close()
+
+
+def _claimed_net(claim: socket.socket) -> int:
+    """Choose a net that no other local cloud has as long as the socket is open."""
+    nets = list(range(_LOWEST_NET, _HIGHEST_NET + 1))
+    random.SystemRandom().shuffle(nets)
+    for net in nets:
+        with suppress(OSError):
+            claim.bind((f"127.{net}.0.1", _PORTS[0]))
+            return net
+    return nets[0]  # nothing can be bound there: whoever takes an address is told why
 
 
 def _is_free(address: str) -> bool:

@@ -53,11 +53,12 @@ class Ecs:
         arns = Arns(account, region)
         store = Store()
         self._events = Events(far_ends.events, arns)
+        self._addresses = addresses or Addresses()
         self._lifecycle = Lifecycle(
             runtime=far_ends.runtime,
             registry=far_ends.registry,
             events=self._events,
-            addresses=addresses or Addresses(),
+            addresses=self._addresses,
             store=store,
             around=Surroundings(region, metadata_endpoint, directory),
         )
@@ -96,6 +97,7 @@ class Ecs:
         await self._events.close()
         await self._lifecycle.close()
         self._keeper.close()
+        self._addresses.close()
 
 
 def _operation(name: str) -> Operation:
