@@ -12,6 +12,8 @@ export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
 
 HISTORIES ?= 1000
 SEED ?= 0
+# How many processes run tests at a time, each a file: they wait for servers more than they compute.
+TESTERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test simulate check format bench package lock clean
@@ -27,7 +29,7 @@ down: $(VENV)/local ## Stop the local cluster and remove everything it left
 	@$(BIN)/redis-fargate local down
 
 test: $(VENV)/dev $(PROGRAMS)/ready $(PROVIDER)/ready ## Run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(VENV)/dev ## Play HISTORIES of a model cluster with faults, seeds from SEED on
 	$(BIN)/python -m tests.simulation --histories $(HISTORIES) --first $(SEED)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,12 +19,27 @@ from redis_fargate.aws.clients import Clients
 START_DEADLINE_S = 60
 
 
+def free_port() -> int:
+    """A port that nobody listens on, and that is not given out to connections meanwhile.
+
+    Each of the processes that run tests at a time (pytest-xdist) has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    while True:
+        port = random.randrange(20_000 + worker, 30_000, workers)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 @contextlib.contextmanager
 def aws_endpoint() -> Iterator[str]:
     """The URL of an endpoint that lives as long as the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="redis-fargate-test-") as home:
         log = Path(home) / "log"
         with log.open("wb") as output:

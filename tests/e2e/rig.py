@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 from redis.cluster import RedisCluster
 
+from endpoint import free_port
 from redis_fargate.local.clients import Clients
 from servers import PORT, Program
 
@@ -35,24 +35,12 @@ def eventually(
     return seen
 
 
-def _free_port() -> int:
-    """A port that nobody listens on, and that is not given out to connections meanwhile."""
-    while True:
-        port = random.randint(20_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
 @dataclass
 class Cli:
     """``redis-fargate`` with its own state directory."""
 
     home: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
 
     @property
     def environment(self) -> dict[str, str]:
