@@ -32,8 +32,8 @@ class UniqueWrites:
 
 
 @contextmanager
-def writing(client: RedisCluster, prefix: str) -> Iterator[UniqueWrites]:
-    """Write meanwhile; at the end, until one more write has been acknowledged."""
+def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[UniqueWrites]:
+    """Write meanwhile, with a pause after each; at the end, until one more is acknowledged."""
     writes, ending = UniqueWrites(), threading.Event()
 
     def write() -> None:
@@ -51,6 +51,7 @@ def writing(client: RedisCluster, prefix: str) -> Iterator[UniqueWrites]:
             writes.keys.append(key)
             if ends:
                 return
+            ending.wait(pause_s)
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -31,7 +31,7 @@ def eventually(
     deadline = time.monotonic() + timeout_s
     while not wanted(seen := look()):
         assert time.monotonic() < deadline, f"after {timeout_s} s it is still: {seen}"
-        time.sleep(0.05)
+        time.sleep(0.2)
     return seen
 
 
@@ -87,18 +87,9 @@ class Cli:
         return Up(self.json("local", "scale", *arguments))
 
     def result(self) -> dict[str, Any]:
-        """What `local status` says now, well or not."""
-        done = subprocess.run(
-            [sys.executable, "-m", "redis_fargate.cli", "local", "status", "--json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=UP_TIMEOUT_S,
-            check=False,
-        )
-        assert done.returncode in (0, 1), done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)["result"]
-        return result
+        """What the controller says now, well or not."""
+        with clients_of(self) as clients:
+            return invoke(clients, "status")
 
     def processes(self) -> dict[int, str]:
         """The processes that have anything to do with the state directory."""

@@ -22,6 +22,7 @@ def test_faults(cli: Cli) -> None:
     hung = eventually(cli.result, lambda seen: seen["health"] == "down", timeout_s=60)
     (row,) = (node for node in nodes_of(hung) if node["task_id"] == master["task_id"])
     assert row["role"] == "unreachable"
+    assert "unreachable" in cli.run("local", "status", code=1).stdout
     cli.run("local", "fault", "resume", master["task_id"])
     result = eventually(cli.result, lambda seen: seen["health"] == "ok", timeout_s=90)
     assert {node["task_id"] for node in nodes_of(result)} == before

@@ -17,6 +17,9 @@ from servers import PORT, Fleet
 from unique_writes import UniqueWrites, writing
 from until import until
 
+PAUSE_S = 0.001
+"""Between two writes: the processors are for the servers, and for other tests."""
+
 
 def client_of(cluster: Cluster, *but: Member) -> RedisCluster:
     """A client that learns of the cluster from anybody but these."""
@@ -31,7 +34,7 @@ def loaded(cluster: Cluster, *doomed: Member) -> Iterator[UniqueWrites]:
     Replication keeps the order: what is lost of a shard is the last that was acknowledged there.
     """
     with client_of(cluster, *doomed) as client:
-        with writing(client, "load:") as writes:
+        with writing(client, "load:", PAUSE_S) as writes:
             until_written(writes, 100)
             before = len(writes.keys)
             yield writes

@@ -41,6 +41,8 @@ from servers import fleet as fleet_of
 from until import until
 
 FAST = Pace(max_latency_ms=None)
+PAUSE_S = 0.001
+"""Between two of a client's writes: the processors are for the servers, and for other tests."""
 
 
 @pytest.fixture(params=MOVERS)
@@ -99,6 +101,7 @@ class Writer:
             else:
                 self.known[key] = value
                 self.doubtful.discard(key)
+            self._end.wait(PAUSE_S)
         cluster.close()
 
     def check(self) -> None:
