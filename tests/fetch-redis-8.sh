@@ -48,7 +48,7 @@ exec '$loader' --argv0 $program --library-path '${loader%/*}' '$work/root/usr/bi
 WRAPPER
     chmod +x "$target/bin/$program-8"
 done
-"$target/bin/redis-server-8" --version && "$target/bin/redis-cli-8" --version || {
+if ! "$target/bin/redis-server-8" --version || ! "$target/bin/redis-cli-8" --version; then
     rm "$target/bin/redis-server-8" "$target/bin/redis-cli-8"
     left_out "its packages do not run here."
-}
+fi
