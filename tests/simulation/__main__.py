@@ -12,6 +12,9 @@ from multiprocessing import Pool, cpu_count
 
 from .history import Ended, play
 
+PROGRESS = 5000
+"""After so many histories, it is said how many they were."""
+
 
 def played(first: int, count: int, processes: int) -> Iterator[Ended]:
     """Play the histories with the seeds from ``first`` on, in any order."""
@@ -56,6 +59,8 @@ def _many(given: argparse.Namespace) -> int:
     for ended in histories:
         number += 1
         reasons[ended.hopeless or "whole"] += not ended.broken
+        if number % PROGRESS == 0:
+            print(f"{number} histories, {len(failures)} of them broken …", file=sys.stderr)
         if ended.broken:
             failures.append(ended)
             print(f"seed {ended.seed}: {ended.broken}", file=sys.stderr)
