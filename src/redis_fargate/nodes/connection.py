@@ -36,6 +36,23 @@ class Identity:
     """The task id that the node announces; empty if it announces nothing."""
 
 
+class _Abrupt(Connection):
+    """Ends at once, also where redis-py ends it.
+
+    A node that hangs takes nothing that is not sent yet, and does not answer TLS' farewell: whoever
+    waited for it would leave the socket to the garbage collector.
+    """
+
+    async def disconnect(self, *how: Any, **why: Any) -> None:  # noqa: ANN401 - redis-py's own
+        if self._writer:
+            self._writer.transport.abort()
+        await super().disconnect(*how, **why)
+
+
+class _AbruptTls(_Abrupt, SSLConnection):
+    pass
+
+
 class NodeConnection:
     """One connection to one node. Commands of concurrent callers queue up.
 
@@ -51,9 +68,8 @@ class NodeConnection:
         self.identity: Identity | None = None
         self._settings = settings
         self._turn = asyncio.Lock()
-        self._transport: asyncio.WriteTransport | None = None
         self._parser = ReplyParser(decoded=not settings.raw)
-        kind = SSLConnection if tls else Connection
+        kind = _AbruptTls if tls else _Abrupt
         self._redis: Connection = kind(
             host=address,
             port=settings.port,
@@ -88,16 +104,12 @@ class NodeConnection:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._redis.connect()  # type: ignore[no-untyped-call]
-                writer = self._redis._writer  # noqa: SLF001 - it is forgotten before all is sent
-                self._transport = writer.transport if writer else None
         except BaseException as error:
             await self.close()
             raise self._translated(error, f"No connection within {timeout_s:g} s") from error
 
     async def close(self) -> None:
-        """Close at once, with what is not sent yet; never raises."""
-        if self._transport is not None:
-            self._transport.abort()
+        """Close at once, and drop what is not sent yet; never raises."""
         await self._redis.disconnect(nowait=True)
 
     async def exchange(

@@ -1,10 +1,14 @@
 """Whatever is wrong with a node ends in its trouble and a sentence, within the deadline."""
 
 import asyncio
+import gc
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -279,6 +283,39 @@ def test_tls_that_does_not_fit_is_told(redis_fleet: Fleet, authority: Path) -> N
     assert _trouble(*_observed(tasks, QUICK))[0] is Trouble.UNREACHABLE
     (plain,) = tasks_of(redis_fleet.start(1))
     assert _trouble(*_observed([plain], from_file))[0] is Trouble.UNREACHABLE
+
+
+def test_with_tls_nothing_waits_for_a_node_that_hangs(authority: Path) -> None:
+    """It shakes hands, and then says no word, not even farewell."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "node.pem", authority / "node.key")
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        plain, _ = listener.accept()
+        taken.append(plain)
+        with suppress(OSError):  # the deadline was sooner
+            taken.append(context.wrap_socket(plain, server_side=True))
+
+    async def connect() -> None:
+        with pytest.raises(NodeUnreachable, match="No connection within"):
+            async with Connections(settings) as connections:
+                await connections.at("127.0.0.1")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        settings = ConnectionSettings(
+            listener.getsockname()[1],
+            password="s",
+            tls=True,
+            tls_ca_file=str(authority / "ca.pem"),
+            connect_timeout_s=0.5,
+        )
+        taking = pool.submit(take)
+        asyncio.run(connect())
+        gc.collect()  # what is left behind warns now, and warnings are errors
+        taking.result()
+        for each in taken:
+            each.close()
 
 
 def test_connections_are_kept_and_replaced_when_broken(fleet: Fleet) -> None:
