@@ -1,6 +1,5 @@
 """Changes what is wanted of the local cluster, as an apply of the Terraform module does."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -8,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 from redis_fargate.aws.errors import translated
 from redis_fargate.local.blueprint import CONTROLLER_TIMEOUT_S, SERVICE
 from redis_fargate.local.clients import Clients
-from redis_fargate.local.errors import StartFailed
 from redis_fargate.topology.spec import Spec
 
 if TYPE_CHECKING:
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecs import ECSClient
 
-_QUIET_TIMEOUT_S = 60
 _LEASE = {"kind": {"S": "lease"}, "id": {"S": "lease"}}
 _MARKER = {"kind": {"S": "marker"}, "id": {"S": "marker"}}
 
@@ -50,11 +47,7 @@ class Changes:
 
         ``run_timeout_s`` is how long a run of the controller may take from now on.
 
-        Raises:
-            StartFailed: the controller is at work, and does not come to an end.
-
         """
-        self._await_quiet()
         counts = {"MASTER_COUNT": str(spec.master_count), "REPLICA_COUNT": str(spec.replica_count)}
         variables = self._variables() | counts
         with translated("lambda", f"function {self.function_name}"):
@@ -119,21 +112,6 @@ class Changes:
     def slots_moving(self) -> bool:
         """Whether the controller has written down that slots may be in flight."""
         return bool(self._item(_MARKER).get("moving", {}).get("S"))
-
-    def _await_quiet(self) -> None:
-        """Wait until no run of the controller holds the lease.
-
-        The endpoint ends a function's process when its configuration changes, as AWS does not: a
-        run that ended so would keep its lease, and all others out, for minutes.
-        """
-        deadline = time.monotonic() + _QUIET_TIMEOUT_S
-        while self.at_work():
-            if time.monotonic() > deadline:
-                raise StartFailed(
-                    f"The controller has been at work for {_QUIET_TIMEOUT_S} s, and must not be "
-                    "disturbed: try again later."
-                )
-            time.sleep(0.05)
 
     def _item(self, key: Mapping[str, Any]) -> Mapping[str, Any]:
         table = f"{self.cluster_name}-state"

@@ -28,8 +28,6 @@ _NO_ADDRESS = re.compile(
 )
 _ENDPOINT = re.compile(r"<vpcEndpointId>(?P<id>[^<]*)</vpcEndpointId>")
 _FUNCTION_UPDATE = re.compile(r"/2015-03-31/functions/([^/]+)/(?:configuration|code)")
-_LONGEST_WAIT_S = 20
-"""Less than clients wait for an answer."""
 _POLL_S = 0.02
 
 
@@ -41,13 +39,16 @@ def completed(app: App) -> App:
     async def completing(scope: Message, receive: Receive, send: Send) -> None:
         creates_service = scope["type"] == "http" and header(scope, _TARGET) == _CREATE_SERVICE
         asks_ec2 = scope["type"] == "http" and "/ec2/" in header(scope, "authorization")
-        if scope["type"] == "http" and scope["method"] == "PUT":
-            await _until_idle(scope["path"])
-        if creates_service or asks_ec2:
+        puts = scope["type"] == "http" and scope["method"] == "PUT"
+        update = _FUNCTION_UPDATE.fullmatch(scope["path"]) if puts else None
+        if creates_service or asks_ec2 or update:
             body = await read_body(receive)
             if body is None:
                 return
-            if creates_service:
+            if update:
+                if not await _idle(update[1], receive):
+                    return
+            elif creates_service:
                 body = _with_namespace(body)
                 scope = {**scope, "headers": _sized(scope["headers"], body)}
             else:
@@ -62,26 +63,28 @@ def completed(app: App) -> App:
     return completing
 
 
-async def _until_idle(path: str) -> None:
-    """Wait while the function runs that a request's path would update."""
+async def _idle(function: str, receive: Receive) -> bool:
+    """Wait until a function does not run; False if the client has given up meanwhile."""
     runtime = sys.modules.get("ministack.core.lambda_runtime")
-    update = _FUNCTION_UPDATE.fullmatch(path)
-    if runtime is None or update is None:
-        return
 
     def busy() -> bool:
+        if runtime is None:
+            return False
         with runtime._lock:  # noqa: SLF001 - it has no other way to ask for one function
             return any(
                 worker.in_use
                 for key, workers in runtime._workers.items()  # noqa: SLF001
                 for worker in workers
-                if update[1] in key.split(":")
+                if function in key.split(":")
             )
 
-    for _ in range(int(_LONGEST_WAIT_S / _POLL_S)):
-        if not busy():
-            return
-        await asyncio.sleep(_POLL_S)
+    gone = asyncio.ensure_future(receive())
+    try:
+        while busy() and not gone.done():
+            await asyncio.wait([gone], timeout=_POLL_S)
+        return not gone.done()
+    finally:
+        gone.cancel()
 
 
 def _with_namespace(body: bytes) -> bytes:

@@ -1,14 +1,16 @@
 """What Terraform's AWS provider asks for and ministack alone does not answer."""
 
 import json
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from functions import create_function
 
 from redis_fargate.local.clients import Clients
+from until import until
 
 UNTIL_TOLD = """
 import pathlib, time
@@ -70,21 +72,42 @@ def test_a_vpc_endpoint_is_as_it_was_created(clients: Clients) -> None:
     assert groups == [["sg-1"], []]
 
 
-def test_a_function_is_updated_after_what_runs(clients: Clients, tmp_path: Path) -> None:
+@pytest.fixture(name="busy")
+def fixture_busy(clients: Clients, tmp_path: Path) -> Iterator[Path]:
+    """A function of this name runs, until this file is there."""
     begun, end = tmp_path / "begun", tmp_path / "end"
     arn = create_function(clients, "busy", UNTIL_TOLD)
     payload = json.dumps({"begun": str(begun), "end": str(end)})
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(1) as pool:
         run = pool.submit(clients.functions.invoke, FunctionName=arn, Payload=payload)
-        deadline = time.monotonic() + 30
-        while not begun.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        try:
+            until(begun.exists)
+            yield end
+        finally:
+            end.touch()
+        assert json.loads(run.result()["Payload"].read()) == "done"
+    clients.functions.delete_function(FunctionName="busy")
+
+
+def test_a_function_is_updated_after_what_runs(clients: Clients, busy: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
         update = pool.submit(
-            clients.functions.update_function_configuration, FunctionName="busy", Timeout=60
+            clients.functions.update_function_configuration, FunctionName="busy", Timeout=70
         )
         with pytest.raises(TimeoutError):
             update.result(timeout=0.5)
-        end.touch()
-        assert json.loads(run.result()["Payload"].read()) == "done"
-        assert update.result()["Timeout"] == 60
+        busy.touch()
+        assert update.result()["Timeout"] == 70
+
+
+def test_an_update_that_nobody_waits_for_is_not_made(clients: Clients, busy: Path) -> None:
+    hasty = Clients(clients.url, read_timeout_s=0.1)
+    with pytest.raises(ReadTimeoutError):
+        hasty.functions.update_function_configuration(FunctionName="busy", Timeout=50)
+    hasty.close()
+    with ThreadPoolExecutor(1) as pool:
+        update = pool.submit(
+            clients.functions.update_function_configuration, FunctionName="busy", MemorySize=256
+        )
+        busy.touch()
+        assert update.result()["Timeout"] != 50
