@@ -1,6 +1,5 @@
 """Notices that the tasks of a new cluster cannot live, as with an option that no server knows."""
 
-import time
 from typing import TYPE_CHECKING
 
 from redis_fargate.aws.errors import translated
@@ -8,10 +7,12 @@ from redis_fargate.cli.local_cloud import LocalCloud
 from redis_fargate.cli.local_stop_task import id_of
 from redis_fargate.local.blueprint import SERVICE
 from redis_fargate.local.errors import StartFailed
+from redis_fargate.local.polling import until
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import TaskTypeDef
+    from mypy_boto3_logs.type_defs import OutputLogEventTypeDef
 
 _ENDED = ("EssentialContainerExited", "TaskFailedToStart")
 _PAGE = 100
@@ -51,15 +52,14 @@ def _failed(cloud: LocalCloud) -> list["TaskTypeDef"]:
 
 def _last_words(cloud: LocalCloud, task: "TaskTypeDef") -> list[str]:
     group = f"/aws/ecs/{cloud.record.cluster_name}"
-    deadline = time.monotonic() + _LOG_TIMEOUT_S
+
+    def events() -> list["OutputLogEventTypeDef"]:
+        return cloud.clients.logs.get_log_events(
+            logGroupName=group,
+            logStreamName=f"redis/redis/{id_of(task['taskArn'])}",
+            limit=_LAST_LINES,
+            startFromHead=False,
+        )["events"]
+
     with translated("logs", f"log group {group}"):
-        while True:
-            events = cloud.clients.logs.get_log_events(
-                logGroupName=group,
-                logStreamName=f"redis/redis/{id_of(task['taskArn'])}",
-                limit=_LAST_LINES,
-                startFromHead=False,
-            )["events"]
-            if events or time.monotonic() > deadline:
-                return [event["message"] for event in events]
-            time.sleep(0.1)
+        return [event["message"] for event in until(events, bool, _LOG_TIMEOUT_S)]

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from redis_fargate.local.polling import until
 
 _PROC = Path("/proc")
 _POLL_S = 0.01
@@ -80,12 +81,7 @@ def _is_inside(process: Path, directory: Path) -> bool:
 
 def wait_until_gone(pid: int, ticks: int, timeout_s: float) -> bool:
     """Wait until the process has ended; False if it still runs after the timeout."""
-    deadline = time.monotonic() + timeout_s
-    while is_alive(pid, ticks):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
+    return until(lambda: not is_alive(pid, ticks), bool, timeout_s, _POLL_S)
 
 
 def kill(pids: Iterable[int]) -> None:

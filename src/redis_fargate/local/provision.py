@@ -7,17 +7,17 @@ task forms the cluster.
 
 import secrets
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from redis_fargate.local import blueprint as names
 from redis_fargate.local.blueprint import Blueprint, trust
 from redis_fargate.local.clients import Clients
 from redis_fargate.local.errors import StartFailed
+from redis_fargate.local.polling import Seen, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _PASSWORD_BYTES = 24
 _READY_TIMEOUT_S = 30
 _POLL_S = 0.02
-_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +228,9 @@ def _create_service(
     return service["service"]["serviceArn"]
 
 
-def _once(look: Callable[[], _Seen], ready: Callable[[_Seen], bool], what: str) -> _Seen:
+def _once(look: Callable[[], Seen], ready: Callable[[Seen], bool], what: str) -> Seen:
     """Look again and again until it is ready; boto3's own waiters wait whole seconds in between."""
-    deadline = time.monotonic() + _READY_TIMEOUT_S
-    while not ready(seen := look()):
-        if time.monotonic() > deadline:
-            raise StartFailed(f"{what} was not ready after {_READY_TIMEOUT_S} s: {seen}")
-        time.sleep(_POLL_S)
+    seen = until(look, ready, _READY_TIMEOUT_S, _POLL_S)
+    if not ready(seen):
+        raise StartFailed(f"{what} was not ready after {_READY_TIMEOUT_S} s: {seen}")
     return seen

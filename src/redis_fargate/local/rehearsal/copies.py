@@ -8,9 +8,8 @@ been acknowledged before the master was asked.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
@@ -20,30 +19,22 @@ from redis.retry import Retry
 
 from redis_fargate.local.blueprint import REDIS_PORT
 
-_PERIOD_S = 0.05
 _TIMEOUT_S = 0.5
 
 
 class Copies:
-    """Asks all nodes again and again while it runs; see ``running``."""
+    """Asks all nodes, again and again; close it when done."""
 
     def __init__(self, addresses: Callable[[], Sequence[str]], password: str) -> None:
         self._addresses = addresses
         self._password = password
-        self._end = Event()
         self._clients: dict[str, Redis] = {}
         self._copied_s: dict[tuple[str, str], float] = {}
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Ask while the block runs."""
-        thread = Thread(target=self._watch, name="copies")
-        thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            thread.join()
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
 
     def copied_until_s(self, master: str, gone: Collection[str]) -> float:
         """Until when (since the epoch) writes to a master are known to be on another node.
@@ -58,12 +49,6 @@ class Copies:
             ),
             default=0.0,
         )
-
-    def _watch(self) -> None:
-        while not self._end.wait(_PERIOD_S):
-            self.look()
-        for client in self._clients.values():
-            client.close()
 
     def look(self) -> None:
         """Ask once."""

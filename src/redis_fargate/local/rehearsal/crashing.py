@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from redis_fargate.local import processes
 from redis_fargate.local.changes import Changes
 from redis_fargate.local.errors import StartFailed
+from redis_fargate.local.polling import until
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.topology.spec import Spec
 
@@ -26,10 +26,8 @@ def crash_controller(cloud: Cloud, changes: Changes, spec: Spec) -> None:
 
     """
     changes.want(spec, run_timeout_s=RUN_TIMEOUT_S)
-    deadline = time.monotonic() + _MOVING_TIMEOUT_S
-    while not changes.slots_moving():
-        if time.monotonic() > deadline:
-            raise StartFailed(f"The controller moved no slot within {_MOVING_TIMEOUT_S} s.")
+    if not until(changes.slots_moving, bool, _MOVING_TIMEOUT_S, period_s=0):
+        raise StartFailed(f"The controller moved no slot within {_MOVING_TIMEOUT_S} s.")
     for pid in _workers(cloud):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

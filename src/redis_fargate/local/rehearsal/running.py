@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from redis_fargate.controller.result import Result
 from redis_fargate.local.blueprint import DISCOVERY_SERVICE, NAMESPACE
 from redis_fargate.local.changes import Changes
 from redis_fargate.local.errors import StartFailed
+from redis_fargate.local.polling import until
 from redis_fargate.local.rehearsal.copies import Copies
 from redis_fargate.local.rehearsal.judging import Figures, Limits, Measured, figures, problems
 from redis_fargate.local.rehearsal.load import Entry, Load, Write, acknowledged, read_back
 from redis_fargate.local.rehearsal.ports import Cloud
+from redis_fargate.local.rehearsal.repeating import repeating
 from redis_fargate.local.rehearsal.scenarios import Played, Scenario, Size, Stage, grown, whole
 from redis_fargate.local.rehearsal.watching import Mark, Sight, Watch, said_by_ecs, steps_taken
 from redis_fargate.topology.health import Health
@@ -19,6 +22,8 @@ from redis_fargate.topology.slots import key_slot, parsed
 from redis_fargate.topology.spec import Spec
 
 Tell = Callable[[str], None]
+_WATCH_PERIOD_S = 0.25
+_COPIES_PERIOD_S = 0.05
 _BEFORE_S = 2.0
 """How long the load runs before anything happens, to compare with."""
 _AFTER_S = 1.0
@@ -85,7 +90,12 @@ class Rehearsal:
             self.tell(f"{scenario.name}: {text} …")
             marks.append(Mark(time.time(), kind, text))
 
-        with watch.running(), copies.running(), load.running():
+        with (
+            closing(copies),
+            repeating(watch.look, _WATCH_PERIOD_S),
+            repeating(copies.look, _COPIES_PERIOD_S),
+            load.running(),
+        ):
             self.tell(f"{scenario.name}: {scenario.what}; first the load alone …")
             time.sleep(_BEFORE_S)
             stage = Stage(self.cloud, changes, before, spec, self.usual, mark)
@@ -94,7 +104,8 @@ class Rehearsal:
             redundant_s = self._await_redundancy(scenario, watch, played, marks[-1].at_s)
             time.sleep(_AFTER_S)
             ended_s = time.time()
-        _await_end(changes)
+        # The log of a run that is at work is there when it has ended.
+        until(lambda: not changes.at_work(), bool, _RUN_TIMEOUT_S)
         self.tell(f"{scenario.name}: reading back what was acknowledged …")
         writes = load.writes()
         lost = self._lost(before, entry, writes)
@@ -141,11 +152,9 @@ class Rehearsal:
         if wanted != spec:
             self.tell(f"{scenario.name}: getting ready …")
             changes.want(wanted)
-        deadline = time.monotonic() + _GET_READY_S
-        while not whole(result := self.cloud.status(), wanted):
-            if time.monotonic() > deadline:
-                raise StartFailed(f"{scenario.name} cannot begin. {result.verdict}")
-            time.sleep(0.2)
+        result = until(self.cloud.status, lambda seen: whole(seen, wanted), _GET_READY_S, 0.2)
+        if not whole(result, wanted):
+            raise StartFailed(f"{scenario.name} cannot begin. {result.verdict}")
         return wanted
 
     def _await_redundancy(
@@ -173,13 +182,6 @@ class Rehearsal:
         self._kept |= {write.key: write for write in acknowledged(writes)}
         missing = read_back(entry, list(self._kept))
         return [self._kept.pop(key) for key in sorted(missing)]
-
-
-def _await_end(changes: Changes) -> None:
-    """Give a run of the controller that is at work the time to end: its log is there then."""
-    deadline = time.monotonic() + _RUN_TIMEOUT_S
-    while changes.at_work() and time.monotonic() < deadline:
-        time.sleep(0.1)
 
 
 def _owners(result: Result) -> Callable[[str], str]:

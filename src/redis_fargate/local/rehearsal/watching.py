@@ -2,19 +2,19 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Condition, Event, Thread
+from threading import Condition
 
 from redis_fargate.aws.errors import translated
 from redis_fargate.controller.result import NodeReport, Result
 from redis_fargate.local.changes import Changes
+from redis_fargate.local.polling import until
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.topology.errors import RedisFargateError
 
-_PERIOD_S = 0.25
 _LOG_TIMEOUT_S = 3.0
 
 
@@ -37,24 +37,12 @@ class Mark:
 
 
 class Watch:
-    """Asks the controller for the cluster's status again and again; see ``running``."""
+    """Asks the controller for the cluster's status, again and again."""
 
     def __init__(self, cloud: Cloud, first: Result) -> None:
         self._cloud = cloud
-        self._end = Event()
         self._seen = Condition()
         self.sights = [Sight(time.time(), first)]
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Watch while the block runs."""
-        thread = Thread(target=self._watch, name="watch")
-        thread.start()
-        try:
-            yield
-        finally:
-            self._end.set()
-            thread.join()
 
     @property
     def latest(self) -> Result:
@@ -82,16 +70,16 @@ class Watch:
                 if left_s <= 0 or not self._seen.wait(left_s):
                     return None
 
-    def _watch(self) -> None:
-        while not self._end.wait(_PERIOD_S):
-            at_s = time.time()
-            # The endpoint ends a function's process, and with it our question, when its
-            # configuration changes: the next one is answered.
-            with suppress(RedisFargateError):
-                result = self._cloud.status()
-                with self._seen:
-                    self.sights.append(Sight(at_s, result))
-                    self._seen.notify_all()
+    def look(self) -> None:
+        """Ask once."""
+        at_s = time.time()
+        # Our question ends with the function's process where a scenario kills it: the next one is
+        # answered.
+        with suppress(RedisFargateError):
+            result = self._cloud.status()
+            with self._seen:
+                self.sights.append(Sight(at_s, result))
+                self._seen.notify_all()
 
 
 def nodes_of(result: Result) -> list[NodeReport]:
@@ -116,10 +104,7 @@ def steps_taken(cloud: Cloud, since_s: float) -> list[Mark]:
 
     What a run has logged arrives a moment after its end.
     """
-    deadline = time.monotonic() + _LOG_TIMEOUT_S
-    while not (marks := _steps_logged(cloud, since_s)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return marks
+    return until(lambda: _steps_logged(cloud, since_s), bool, _LOG_TIMEOUT_S)
 
 
 def _steps_logged(cloud: Cloud, since_s: float) -> list[Mark]:
