@@ -17,6 +17,7 @@ import servers
 from killing import Fuse as RealFuse
 from killing import Killed as RealKilled
 from reconciling import Reconciler
+from redis_fargate.nodes import moving
 from redis_fargate.nodes.connection import Command, Connect, Connections, connect
 from redis_fargate.nodes.errors import CommandRefused
 from redis_fargate.nodes.settings import ConnectionSettings
@@ -34,7 +35,10 @@ from .wire import Fuse, Killed, Wire
 TIMEOUT_MS = "2000"
 PATIENCE_S = 40.0
 RUNS = 40
-AGAIN = 3
+WAVE_S = 600.0
+"""All slots are moved in that time: Valkey 8 takes 4 ms for each."""
+SETTINGS = ConnectionSettings(connect_timeout_s=20, answer_timeout_s=20)
+"""Nobody hangs in these histories, but the machine may be slow."""
 
 
 class World(Protocol):
@@ -138,7 +142,7 @@ class Play:
 
     def __init__(self, world: World, spec: Spec) -> None:
         self.world = world
-        self.reconciler = Reconciler((), spec)
+        self.reconciler = Reconciler((), spec, SETTINGS)
 
     def _renew(self, writes_left: float = float("inf")) -> None:
         self.reconciler.tasks = tuple(task for _, task in self.world.tasks())
@@ -176,21 +180,27 @@ class Play:
         self.reconciler.memory.stopped |= ids
 
     def reconcile(self, writes_left: float = float("inf")) -> Plan | None:
-        """Run once; what is left to do or to wait for, None if it was killed."""
+        """Run once; what is left to do or to wait for, None if it was killed.
+
+        Where gossip is slower than a step's precondition wants, look again, as the controller does.
+        """
         self._renew(writes_left)
-        try:
-            left: Plan = self.world.run(self.reconciler.run)
-        except (Killed, RealKilled):
-            assert writes_left < float("inf")
-            return None
-        return left
+        for _ in range(RUNS):
+            with suppress(TemporaryError):
+                try:
+                    left: Plan = self.world.run(partial(self.reconciler.run, WAVE_S))
+                except (Killed, RealKilled):
+                    assert writes_left < float("inf")
+                    return None
+                return left
+            self.world.run(lambda: asyncio.sleep(0.5))
+        raise AssertionError(self.shape())
 
     def reconcile_until(self, met: Callable[["Play"], bool]) -> None:
         """Run, and run again, until nothing is left to do and a condition is met."""
         for _ in range(RUNS):
-            with suppress(TemporaryError):  # the controller looks again, too
-                if (left := self.reconcile()) and not left.soon_s and met(self):
-                    return
+            if (left := self.reconcile()) and not left.soon_s and met(self):
+                return
             self.world.run(lambda: asyncio.sleep(0.5))
         raise AssertionError(self.shape())
 
@@ -201,7 +211,7 @@ class Play:
         async def wait() -> None:
             deadline = asyncio.get_running_loop().time() + PATIENCE_S
             while True:
-                async with Connections(ConnectionSettings(), self.reconciler.connect) as opened:
+                async with Connections(SETTINGS, self.reconciler.connect) as opened:
                     await self.reconciler.look(opened)
                 if met(self):
                     return
@@ -219,7 +229,7 @@ class Play:
         words: Command = tuple(known.get(word, word) for word in command)
 
         async def exchange() -> str:
-            async with Connections(ConnectionSettings(), self.reconciler.connect) as opened:
+            async with Connections(SETTINGS, self.reconciler.connect) as opened:
                 [reply] = await (await opened.at(address or "")).exchange([words])
             return "refused" if isinstance(reply, CommandRefused) else str(reply)
 
@@ -272,6 +282,15 @@ class Play:
             index_of[member.task.id]
             for member in self.reconciler.members
             if member.node and member.node.master_id == self._id(index)
+        )
+
+    def link_is_down(self, index: int) -> bool:
+        """Whether a replica has noticed that its master is gone."""
+        task = dict(self.world.tasks())[index]
+        return any(
+            member.node and member.node.replication.link_up is False
+            for member in self.reconciler.members
+            if member.task.id == task.id
         )
 
     def acquainted(self) -> bool:
@@ -456,8 +475,13 @@ def keeps_its_keys(play: Play) -> Iterator[object]:
     yield [(command, play.send(*command)) for command in commands]
 
 
-def fails_over(how: tuple[str, ...], *, kill: int) -> Callable[[Play], Iterator[object]]:
-    """A failover that is ordered, with so many masters dead before."""
+def fails_over(
+    how: tuple[str, ...], *, kill: int, ever: bool = True
+) -> Callable[[Play], Iterator[object]]:
+    """A failover that is ordered, with so many masters dead before; if not ``ever``, it must fail.
+
+    Where it is refused and most masters live, the replica is elected all the same, later on.
+    """
 
     def history(play: Play) -> Iterator[object]:
         yield from forms(play)
@@ -465,9 +489,11 @@ def fails_over(how: tuple[str, ...], *, kill: int) -> Callable[[Play], Iterator[
         replica = play.replica_of(one)
         for index in [play.master(which) for which in range(kill)]:
             play.world.kill(index)
+        if kill:
+            play.until(lambda play: play.link_is_down(replica))
         yield play.send(replica, "CLUSTER", "FAILOVER", *how)
         looks = count()
-        play.until(lambda play: play.owners()[:1] == [replica] or next(looks) == 10)
+        play.until(lambda play: play.owners()[:1] == [replica] or (not ever and next(looks) == 10))
         yield play.owners()[:1] == [replica]
 
     return history
@@ -487,7 +513,7 @@ HISTORIES: dict[str, Callable[[Play], Iterator[object]]] = {
     "adopts": adopts,
     "fails over": fails_over((), kill=0),
     "fails over by force": fails_over(("FORCE",), kill=1),
-    "fails over by force with most masters dead": fails_over(("FORCE",), kill=2),
+    "fails over by force with most masters dead": fails_over(("FORCE",), kill=2, ever=False),
     "takes over": fails_over(("TAKEOVER",), kill=2),
     "fails over without the master": fails_over((), kill=1),
 }
@@ -499,22 +525,17 @@ def played(world: World, history: str) -> list[object]:
 
 def played_on_servers(program: Program, history: str) -> list[object]:
     with servers.fleet(program) as fleet:
-        try:
-            return played(Real(fleet), history)
-        except TemporaryError as error:  # gossip was slower than a step's precondition
-            return [error]
+        return played(Real(fleet), history)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_model_and_real_servers_come_to_the_same(program: str) -> None:
-    """Some histories at a time: most of it is waiting.
-
-    Gossip between real servers takes its time, which may lead to another cluster that is as good:
-    where they differ, the real one is played again.
-    """
+def test_the_model_and_real_servers_come_to_the_same(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some histories at a time: most of it is waiting."""
+    # Which slots are left when time is over depends on the machine, and the next plan on them.
+    monkeypatch.setattr(moving, "SLICE_S", WAVE_S)
     with ThreadPoolExecutor(4) as pool:
         real = pool.map(partial(played_on_servers, PROGRAMS[program]()), HISTORIES)
         for history, expected in zip(HISTORIES, real, strict=True):
-            model = played(Model(), history)
-            again = (played_on_servers(PROGRAMS[program](), history) for _ in range(AGAIN))
-            assert model == expected or model in again, history
+            assert played(Model(), history) == expected, history
