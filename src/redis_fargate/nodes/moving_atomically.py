@@ -9,6 +9,7 @@ version says less.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
@@ -84,7 +85,7 @@ class AtomicMove:
     source: NodeConnection
     target: NodeConnection
     turn: asyncio.Lock
-    """For who moves anything to the target."""
+    """For who moves anything to the target, if that does one at a time."""
 
     @property
     def drops_old_keys(self) -> bool:
@@ -107,7 +108,7 @@ class AtomicMove:
         """
         now_s = asyncio.get_running_loop().time
         for share in await _shares(self.source, slots, pacer.most_keys):
-            async with self.turn:
+            async with self.turn if self.kind.retries else nullcontext():
                 if now_s() >= ends_s:
                     return
                 await self._move(share, ends_s)
