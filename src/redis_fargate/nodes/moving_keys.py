@@ -169,9 +169,8 @@ class _Mover:
 
     async def _sizes_bytes(self, keys: dict[int, list[Key]]) -> Iterator[int]:
         """How large each key is, in order; 0 where it has gone, of which the source says ASK."""
-        sizes = await self._source.exchange(
-            [("MEMORY", "USAGE", name) for names in keys.values() for name in names]
-        )
+        questions = [("MEMORY", "USAGE", name) for names in keys.values() for name in names]
+        sizes = await self._source.exchange(questions) if questions else []
         return (size if isinstance(size, int) else 0 for size in sizes)
 
     def _batches(self, keys: dict[int, list[Key]], sizes: Iterator[int]) -> Iterator[_Batch]:
