@@ -22,6 +22,7 @@ from redis_fargate.topology.slots import SlotRanges, described, from_numbers, nu
 from redis_fargate.topology.steps import MoveSlots
 
 _ENDED = frozenset({"success", "completed", "cancelled", "canceled"})
+"""And ``failed``, where that is the end."""
 _MOVED = frozenset({"success", "completed"})
 
 
@@ -34,12 +35,8 @@ class _Kind:
     imports: bool
     """Whether the target is told and asked, else the source is.
 
-    Such a target drops what it has of the slots before, and heeds no ``maxmemory`` meanwhile.
-    """
-    retries: bool
-    """Whether a move that has failed is begun again, by the server itself, until it is cancelled.
-
-    Such a server does one at a time.
+    Such a target drops what it has of the slots before, heeds no ``maxmemory`` meanwhile, does one
+    move at a time, and begins one that has failed again by itself until it is cancelled.
     """
     direction: str
     name: str
@@ -50,7 +47,6 @@ class _Kind:
 _VALKEY = _Kind(
     jobs=("CLUSTER", "GETSLOTMIGRATIONS"),
     imports=False,
-    retries=False,
     direction="EXPORT",
     name="name",
     peer="target_node",
@@ -59,7 +55,6 @@ _VALKEY = _Kind(
 _REDIS = _Kind(
     jobs=("CLUSTER", "MIGRATION", "STATUS", "ALL"),
     imports=True,
-    retries=True,
     direction="import",
     name="id",
     peer="source",
@@ -108,7 +103,7 @@ class AtomicMove:
         """
         now_s = asyncio.get_running_loop().time
         for share in await _shares(self.source, slots, pacer.most_keys):
-            async with self.turn if self.kind.retries else nullcontext():
+            async with self.turn if self.kind.imports else nullcontext():
                 if now_s() >= ends_s:
                     return
                 await self._move(share, ends_s)
@@ -150,11 +145,10 @@ class AtomicMove:
             StillMoving: one is at ``ends_s``, on the loop's clock.
 
         """
+        ended = _ENDED if self.kind.imports else _ENDED | {"failed"}
         going: list[_Job] = []
         async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
-            going = [job for job in await self._jobs() if job.state not in _ENDED]
-            if not self.kind.retries:
-                going = [job for job in going if job.state != "failed"]
+            going = [job for job in await self._jobs() if job.state not in ended]
             if not going:
                 return
         failing = [job for job in going if job.state == "failed"]
@@ -189,17 +183,17 @@ async def offered(
     """Ask both servers whether they can, in the same way."""
     source, target = await connections.to(step.source), await connections.to(step.target)
     for kind in (_VALKEY, _REDIS):
-        if await knows(source, kind.jobs) and await knows(target, kind.jobs):
+        if await _knows(source, kind.jobs) and await _knows(target, kind.jobs):
             return AtomicMove(step, kind, source, target, turn)
     return None
 
 
 async def hides_keys(node: NodeConnection) -> bool:
     """Whether a server tells of no keys in slots that are not its own, as Redis 8.4 does."""
-    return await knows(node, _REDIS.jobs)
+    return await _knows(node, _REDIS.jobs)
 
 
-async def knows(node: NodeConnection, command: Command) -> bool:
+async def _knows(node: NodeConnection, command: Command) -> bool:
     """Whether a server has a command."""
     try:
         await node.call(*command)
