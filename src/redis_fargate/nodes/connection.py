@@ -266,6 +266,13 @@ class Connections:
         """Return a live connection to an address; raises what ``NodeConnection.open`` raises."""
         return await self._live((address, ""), self.settings)
 
+    async def id_at(self, address: str) -> str:
+        """Ask who is at an address now: what a connection knew when it was opened may have died.
+
+        Raises what ``NodeConnection.open`` does, and CommandRefused by what is no cluster node.
+        """
+        return str(await (await self.at(address)).call("CLUSTER", "MYID"))
+
     async def _live(self, key: tuple[str, str], settings: ConnectionSettings) -> NodeConnection:
         opening = self._open.get(key)
         if opening is None or (

@@ -92,12 +92,12 @@ async def _check_old_master(step: Replicate, table: NodeTable, connections: Conn
         return
     trouble = ""
     try:
-        found = await (await connections.at(old.address)).identify()
-    except NodeUnreachable as error:
+        found_id = await connections.id_at(old.address)
+    except (NodeUnreachable, CommandRefused) as error:
         trouble = str(error)
     else:
-        if found.node_id != old.id:
-            trouble = f"Another node, {found.node_id}, answers at its address {old.address}."
+        if found_id != old.id:
+            trouble = f"Another node, {found_id}, answers at its address {old.address}."
     if trouble:
         raise PreconditionFailed(
             f"Expected {step.node} to have a living master before it takes another; its master "

@@ -277,10 +277,16 @@ def test_a_replica_does_not_leave_a_dead_master(fleet: Fleet) -> None:
     with Redis(host=address, port=PORT) as client:
         client.set(key_of(master.slots[0].first), "its only copy")
         assert client.execute_command("WAIT", 1, 10_000) == 1
-    next(server for server in servers if server.address == address).kill()
+    server = next(server for server in servers if server.address == address)
+
+    async def leave() -> None:
+        async with Connections(SETTINGS) as connections:
+            await observe(tasks_of(servers), connections)
+            server.kill()  # and the run still has its connection
+            await execute([Replicate(refs[replica.id], other, "because", Phase.FORM)], connections)
 
     with pytest.raises(PreconditionFailed, match="may have the only copy"):
-        asyncio.run(_take(Replicate(refs[replica.id], other, "because", Phase.FORM)))
+        asyncio.run(leave())
 
 
 def test_one_failure_does_not_keep_the_others_from_their_effect(fleet: Fleet) -> None:
