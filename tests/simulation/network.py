@@ -1,7 +1,8 @@
 """All servers and the ways between them: gossip in rounds, as long as there is something new."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .clock import VirtualLoop
@@ -45,6 +46,7 @@ class Network:
         self._timer: asyncio.TimerHandle | None = None
         self._pause_s = SLOW_S
         self._quiet = 0
+        self._held: dict[Server, None] | None = None
 
     @property
     def now_s(self) -> float:
@@ -159,8 +161,22 @@ class Network:
             server.judge_failing(entry)
         return due_s
 
+    @contextmanager
+    def one_iteration(self) -> Iterator[None]:
+        """Of a server's event loop: a whole pipeline is answered before a message leaves."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for server in held:
+                self.broadcast(server)
+
     def broadcast(self, server: Server) -> None:
         """A PONG to everybody (clusterBroadcastPong)."""
+        if self._held is not None:
+            self._held[server] = None
+            return
         for other in self._reachable(server):
             other.hear(server)
 
