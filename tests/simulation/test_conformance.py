@@ -293,6 +293,14 @@ class Play:
             if member.task.id == task.id
         )
 
+    def knows_a_failed_node(self, index: int) -> bool:
+        task = dict(self.world.tasks())[index]
+        return any(
+            member.node and any("fail" in peer.flags for peer in member.node.peers)
+            for member in self.reconciler.members
+            if member.task.id == task.id
+        )
+
     def acquainted(self) -> bool:
         """Whether everybody has met whom there is."""
         nodes = [member.node for member in self.reconciler.members]
@@ -489,8 +497,10 @@ def fails_over(
         replica = play.replica_of(one)
         for index in [play.master(which) for which in range(kill)]:
             play.world.kill(index)
-        if kill:
+        if how and kill:
             play.until(lambda play: play.link_is_down(replica))
+        elif kill:  # before it is sure, the answer depends on whether it just tries to connect
+            play.until(lambda play: play.knows_a_failed_node(replica))
         yield play.send(replica, "CLUSTER", "FAILOVER", *how)
         looks = count()
         play.until(lambda play: play.owners()[:1] == [replica] or (not ever and next(looks) == 10))
