@@ -15,7 +15,7 @@ from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
 from redis_fargate.nodes.polling import attempts, together
-from redis_fargate.topology.slots import SlotRanges
+from redis_fargate.topology.slots import SlotRanges, common, described
 from redis_fargate.topology.steps import Failover, FailoverMode, NodeRef
 from redis_fargate.topology.view import Replication, Role
 
@@ -35,8 +35,8 @@ async def fail_over(
 
     Raises:
         PreconditionFailed: the node is no replica of that master; a planned failover would find no
-            link; for one without the master, that one still answers, or another replica has more of
-            its data.
+            link; for one without the master, that one still answers, another replica has more of
+            its data, or, in a takeover, another master serves the slots.
         StepFailed: the node did not become a master in time.
 
     """
@@ -55,7 +55,10 @@ async def fail_over(
     else:
         await _check_gone(step, table, connections)
         await _check_most_advanced(step, table, connections)
-    await _await_voters(step, connections, patience_s)
+    if step.mode is FailoverMode.TAKEOVER:
+        await _check_unserved(step, table, connections)
+    else:
+        await _await_voters(step, connections, patience_s)
     async with turn:
         await _promote(step, connection, connections, patience_s)
 
@@ -78,6 +81,18 @@ async def _promote(
     )
 
 
+async def _check_unserved(step: Failover, table: NodeTable, connections: Connections) -> None:
+    """Refuse to take from a master what it serves: a takeover's claim is newer than any."""
+    gone = table.peer(step.master_id)
+    opened = await together(map(connections.to, step.masters))
+    for master, other in zip(step.masters, await together(map(node_table, opened)), strict=True):
+        if taken := common(other.myself.slots, gone.slots if gone else ()):
+            raise PreconditionFailed(
+                f"Expected nobody to serve what {step.node} believes that its master "
+                f"{step.master_id} owned; {master} serves {described(taken)}. Nothing was changed."
+            )
+
+
 async def _await_voters(step: Failover, connections: Connections, patience_s: float) -> None:
     """Wait until most masters would vote, and for a planned failover all of them.
 
@@ -92,10 +107,10 @@ async def _await_voters(step: Failover, connections: Connections, patience_s: fl
             return False
         return entry is not None and entry.master_id == step.master_id
 
-    known, count = 0, len(step.voters)
+    known, count = 0, len(step.masters)
     needed = count if step.mode is FailoverMode.PLANNED else count // 2 + bool(count)
     async for _ in attempts(patience_s):
-        known = sum(await together(map(knows, step.voters)))
+        known = sum(await together(map(knows, step.masters)))
         if known >= needed:
             return
     raise StepFailed(
@@ -106,9 +121,9 @@ async def _await_voters(step: Failover, connections: Connections, patience_s: fl
 
 async def _stepped_down(step: Failover, connections: Connections) -> bool:
     """Whether the former master, which may be the last to hear of it, claims no slots any more."""
-    for voter in step.voters:
-        if voter.id == step.master_id:
-            return not (await node_table(await connections.to(voter))).myself.slots
+    for master in step.masters:
+        if master.id == step.master_id:
+            return not (await node_table(await connections.to(master))).myself.slots
     return True
 
 
@@ -131,7 +146,7 @@ async def _await_claim(step: Failover, connections: Connections, patience_s: flo
     It claims what it knows, with the next epoch that it knows of. Were its master given slots just
     now, that might be its master's own, and neither would yield.
     """
-    master = next((voter for voter in step.voters if voter.id == step.master_id), None)
+    master = next((each for each in step.masters if each.id == step.master_id), None)
     if master is None:
         return
     replica, other = await together(map(connections.to, (step.node, master)))

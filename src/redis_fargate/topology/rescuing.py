@@ -10,7 +10,7 @@ replaced here.
 
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
-from redis_fargate.topology.slots import described, subtract
+from redis_fargate.topology.slots import common, described, subtract
 from redis_fargate.topology.steps import Failover, FailoverMode, Phase
 
 
@@ -22,13 +22,14 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
     and Redis' own election would know.
 
     Nor is there one that needs votes while the replica and most masters do not know each other:
-    JOIN comes first.
+    JOIN comes first. A replica that believes that its master owned what is another's by now waits,
+    too: without a vote nobody would keep it from taking that back.
 
     Where most masters are gone no more take over without a vote than it takes to have most of them
     again. More of them, and the others' votes could elect a rival of one that is cut off.
     """
     lacking = _lacking(fleet)
-    voters = tuple(live.ref for live in fleet.masters)
+    masters = tuple(live.ref for live in fleet.masters)
     elected, takeovers, others = [], [], []
     for entry in fleet.entries:
         slots = subtract(entry.slots, fleet.served)
@@ -40,14 +41,14 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
         owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
         why = f"{entry} is gone and {owned}."
         voted = slots and lacking + _mute(fleet, entry) <= 0  # nobody votes about no slots
-        if voted and not _is_known(fleet, heir):
+        if not _is_known(fleet, heir) if voted else _is_behind(fleet, heir, entry):
             continue
         step = Failover(
             heir.ref,
             entry.id,
             FailoverMode.FORCE if voted else FailoverMode.TAKEOVER,
             tuple(live.ref for live in rivals),
-            voters if voted else (),
+            masters,
             why,
             Phase.RESCUE,
         )
@@ -64,6 +65,12 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
 def _is_known(fleet: Fleet, live: Live) -> bool:
     known = sum(fleet.acquainted(master, live) for master in fleet.masters)
     return 2 * known > len(fleet.masters)
+
+
+def _is_behind(fleet: Fleet, heir: Live, gone: Entry) -> bool:
+    """Whether a replica has not heard yet that others serve slots of its master."""
+    claim = next((peer.slots for peer in heir.node.peers if peer.id == gone.id), ())
+    return bool(common(claim, fleet.served))
 
 
 def _acquaintances(live: Live) -> int:

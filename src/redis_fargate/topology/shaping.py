@@ -154,5 +154,5 @@ def _to_poorer_masters(fleet: Fleet, cast: Masters, spec: Spec) -> Iterator[Repl
 
 
 def _swap(master: Live, heir: Live, masters: Iterable[Live], why: str) -> Failover:
-    voters = tuple(live.ref for live in masters)
-    return Failover(heir.ref, master.node.id, FailoverMode.PLANNED, (), voters, why, Phase.SHAPE)
+    refs = tuple(live.ref for live in masters)
+    return Failover(heir.ref, master.node.id, FailoverMode.PLANNED, (), refs, why, Phase.SHAPE)

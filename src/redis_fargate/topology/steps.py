@@ -134,9 +134,10 @@ class Failover:
     mode: FailoverMode
     rivals: tuple[NodeRef, ...]
     """The master's other replicas, of which none may have more of its data."""
-    voters: tuple[NodeRef, ...]
-    """The masters, of which most have to know the node as that master's replica; they learn that by
-    gossip, up to half a node timeout after it is so. A takeover asks none."""
+    masters: tuple[NodeRef, ...]
+    """Those that answer. Most of them have to know the node as that master's replica, to vote for
+    it; they learn that by gossip, up to half a node timeout after it is so. A takeover asks for no
+    votes: none of them may serve what the node would claim."""
     why: str
     phase: Phase
 

@@ -82,13 +82,15 @@ def test_no_takeover_where_the_voters_only_hang(fleet: Fleet) -> None:
     cluster.assert_whole()
 
 
-def failover(cluster: Cluster, master: Member, rivals: Sequence[Member]) -> Failover:
+def failover(
+    cluster: Cluster, master: Member, rivals: Sequence[Member], masters: Sequence[Member] = ()
+) -> Failover:
     return Failover(
         ref(cluster.replica_of(master)),
         master.node.id,
         FailoverMode.TAKEOVER,
         tuple(map(ref, rivals)),
-        (),
+        tuple(map(ref, masters)),
         "Because.",
         Phase.RESCUE,
     )
@@ -126,6 +128,20 @@ def test_refusals(fleet: Fleet) -> None:
     take(lives)
     take(lives)  # once more does no harm
     cluster.until(lambda _: len(cluster.masters()) == 2)
+
+
+def test_no_takeover_of_what_another_serves(fleet: Fleet) -> None:
+    """The replica does not believe it of a lower epoch, and its own claim would win."""
+    cluster = Cluster(fleet, Spec(2, 2))
+    other, one = sorted(cluster.masters(), key=lambda member: member.node.config_epoch)
+    step = failover(cluster, one, (), [other])
+    cluster.kill(one)
+    taken = one.node.slots[0].first
+    with cluster.client(other) as client:
+        client.execute_command("CLUSTER DELSLOTS", taken)
+        client.execute_command("CLUSTER ADDSLOTS", taken)
+    with pytest.raises(PreconditionFailed, match=f"serves {taken}. Nothing was changed"):
+        take(step)
 
 
 @pytest.mark.parametrize("was", ["master", "replica"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from model import Controller, Model, assert_formed
 
 from redis_fargate.topology.plan import Plan, plan
+from redis_fargate.topology.slots import normalized, split
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import Failover, FailoverMode, Meet
 from redis_fargate.topology.view import Role, Trouble
@@ -90,6 +91,31 @@ def test_nobody_votes_about_a_master_that_he_never_knew():
 
     view = replace(view, members=tuple(map(without_address, view.members)))
     assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.TAKEOVER)]
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_replica_that_has_not_heard_who_serves_its_masters_slots_does_not_take_them(heard):
+    """Its claim would be newer than the one of the master that they were moved to."""
+    spec = Spec(2, 2)
+    model = formed("abab", spec)
+    (heir,) = replicas_of(model, "t001")
+    gone = model.servers["t001"]
+    target = next(task_id for task_id in masters(model) if task_id != "t001")
+    model.kill("t001")
+    view = model.view()
+    half, moved = split(gone.slots, 1000)
+
+    def after_moving(member):
+        node = member.node
+        if member.task.id == target:
+            node = replace(node, slots=normalized((*node.slots, *moved)), config_epoch=9)
+        known = gone.slots if member.task.id == heir and not heard else half
+        peers = (replace(p, slots=known) if p.id == gone.id else p for p in node.peers)
+        return replace(member, node=replace(node, peers=tuple(peers)))
+
+    view = replace(view, members=tuple(map(after_moving, view.members)))
+    expected = [(heir, FailoverMode.TAKEOVER)] if heard else []
+    assert failovers(plan(view, spec, Policy())) == expected
 
 
 def test_the_replica_with_the_most_data_wins():
