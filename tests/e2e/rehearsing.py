@@ -1,6 +1,7 @@
 """A rehearsal as a user runs it, and what has to be true of any."""
 
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def rehearsed(home: Path, *options: str) -> Rehearsed:
     for limit in LIMITS:
         arguments += ["--limit", limit]
     process = cli.start(*arguments, *options, "--json")
-    said, told = process.communicate(timeout=TIMEOUT_S)
+    try:
+        said, told = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.send_signal(signal.SIGINT)  # if it still runs: it takes its cloud down, too
+        process.wait()
     assert process.returncode in {0, 1}, told
     assert "Traceback" not in told
     cli.assert_nothing_left()
