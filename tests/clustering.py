@@ -1,13 +1,15 @@
 """A cluster of real servers with data in it, whose tasks come and go as ECS makes them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from redis import Redis
 from redis.cluster import RedisCluster
 
 from checking import assert_as_wanted, assert_others_agree
 from reconciling import Reconciler, tasks_of
+from redis_fargate.local.cutting import cut, mend
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.observe import observe
 from redis_fargate.nodes.polling import attempts
@@ -86,6 +88,15 @@ class Cluster:
         gone = {member.task.id for member in members}
         self.reconciler.memory.stopped |= gone
         self.reconciler.tasks = tuple(t for t in self.reconciler.tasks if t.id not in gone)
+
+    @contextmanager
+    def cut_off(self, *members: Member) -> Iterator[None]:
+        """They and their peers do not hear each other meanwhile, on the cluster bus."""
+        addresses = [task.address for task in self.reconciler.tasks]
+        isolated = [member.task.address for member in members]
+        asyncio.run(cut(addresses, isolated, self.reconciler.settings))
+        yield
+        assert asyncio.run(mend(addresses, self.reconciler.settings)) == isolated
 
     def replace(self) -> None:
         """ECS starts as many tasks as are missing."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rig import Cli, eventually, nodes_of
+from rig import Cli, clients_of, eventually, invoke, nodes_of
 
 
 def whole_without(gone: set[str]) -> Any:
@@ -39,3 +39,33 @@ def test_faults(cli: Cli) -> None:
 
     assert "us-east-1a" in cli.run("local", "fault", "kill-zone", "mars", code=3).stderr
     assert "No task is" in cli.run("local", "fault", "pause", "127.0.0.1", code=3).stderr
+
+
+def test_cut_and_mend(cli: Cli) -> None:
+    """Its peers elect another; the controller, which reaches it, says so and changes nothing."""
+    up = cli.up("--redis-config", "cluster-node-timeout=3000")
+    up.assert_serves()
+    tasks = {node["task_id"] for node in nodes_of(up.result)}
+    alone, heir = up.result["shards"][0]["master"], up.result["shards"][0]["replicas"][0]
+
+    assert cli.json("local", "fault", "cut", alone["address"]) == {"tasks": [alone["task_id"]]}
+    assert "cut off already" in cli.run("local", "fault", "cut", heir["address"], code=3).stderr
+    assert "No task is" in cli.run("local", "fault", "cut", "127.0.0.1", code=3).stderr
+
+    def elected(seen: dict[str, Any]) -> bool:
+        masters = {shard["master"]["address"] for shard in seen["shards"] if shard["master"]}
+        return seen["health"] == "down" and {alone["address"], heir["address"]} <= masters
+
+    seen = eventually(cli.result, elected)
+    assert "says that the cluster is down" in seen["verdict"]
+    with clients_of(cli) as clients:
+        made = invoke(clients, "reconcile")
+    assert elected(made)
+    assert made["outcome"] == "waiting"
+    assert made["done"] == []
+
+    assert cli.json("local", "fault", "mend") == {"tasks": [alone["task_id"]]}
+    result = eventually(cli.result, lambda seen: seen["health"] == "ok")
+    assert {node["task_id"] for node in nodes_of(result)} == tasks
+    up.assert_keeps()
+    assert "No task was cut off" in cli.run("local", "fault", "mend").stdout

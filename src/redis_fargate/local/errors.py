@@ -11,6 +11,7 @@ LocalCloudError
 ├── StartFailed               it did not come up
 ├── NoSuchTask                no task, or several, by that name
 ├── NoSuchZone                no task runs there
+├── CannotCut                 a node's peers cannot be kept from it, or led back
 ├── CannotStartContainer      becomes a task's stoppedReason
 ├── InvalidSubnet             a subnet that does not exist
 └── DirectoryInUse            `init` writes into an empty directory only
@@ -61,6 +62,10 @@ class NoSuchTask(LocalCloudError):
 
 class NoSuchZone(LocalCloudError):
     """What was given names no zone in which a task runs."""
+
+
+class CannotCut(LocalCloudError):
+    """Nodes cannot be cut off from their peers now, or not be led back to them."""
 
 
 class CannotStartContainer(LocalCloudError):

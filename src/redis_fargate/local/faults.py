@@ -1,8 +1,4 @@
-"""Faults of single tasks and of zones, as they happen to the tasks' processes.
-
-A node is not cut off from its peers here: all addresses of loopback share one network stack, and
-only root may drop packets in it.
-"""
+"""Faults of single tasks and of zones, as they happen to the tasks' processes."""
 
 import os
 import signal

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import pytest
 from redis.cluster import RedisCluster
 
-from bus_proxies import ANNOUNCED, BusProxies
 from checking import key_of
 from clustering import CONFIG, KEYS, Cluster
 from redis_fargate.topology.slots import key_slot, numbers
@@ -175,18 +174,14 @@ def test_a_shard_of_which_nothing_is_left(fleet: Fleet) -> None:
 
 def test_a_master_that_its_peers_cannot_reach_and_we_can(fleet: Fleet) -> None:
     """Redis itself elects its replica; we take nothing away from whom ECS says that it runs."""
-    proxies = BusProxies()
-    proxies.listen(*(f"{fleet.network}.{number}" for number in range(1, 7)))
-    with proxies.running():
-        cluster = Cluster(fleet, Spec(3, 3), **ANNOUNCED)
-        alone = cluster.masters()[0]
-        heir = cluster.replica_of(alone)
-        proxies.cut.add(alone.task.address)
-        with cluster.client(alone) as lonely, cluster.client(heir) as elected:
+    cluster = Cluster(fleet, Spec(3, 3))
+    alone = cluster.masters()[0]
+    heir = cluster.replica_of(alone)
+    with cluster.client(alone) as lonely, cluster.client(heir) as elected:
+        with cluster.cut_off(alone):
             until(lambda: lonely.cluster("info")["cluster_state"] == "fail")
             until(lambda: elected.execute_command("ROLE")[0] == b"master")
             made = cluster.reconcile()
             assert f"({alone.task.address}:6379) says that the cluster is down" in str(made.waiting)
             assert lonely.execute_command("ROLE")[0] == b"master"
-        proxies.cut.clear()
         cluster.assert_whole()

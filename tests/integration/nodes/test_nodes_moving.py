@@ -13,7 +13,6 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 
-from bus_proxies import ANNOUNCED, BusProxies
 from checking import assert_others_agree, key_of
 from clustering import CONFIG, KEYS, SETTINGS, Cluster, ref
 from killing import Fuse, Killed
@@ -299,20 +298,16 @@ def test_a_target_without_memory_gets_nothing_and_nothing_is_lost(fleet: Fleet) 
 
 def test_a_master_out_of_contact_gets_no_slots(fleet: Fleet) -> None:
     """The others have elected its replica: by a slot, its epoch would rise to that one's."""
-    proxies = BusProxies()
-    proxies.listen(*(f"{fleet.network}.{number}" for number in range(1, 7)))
-    with proxies.running():
-        cluster = Cluster(fleet, Spec(3, 3), **ANNOUNCED)
-        alone, other, _ = cluster.masters()
-        with client(alone) as lonely, client(cluster.replica_of(alone)) as elected:
-            epoch = lonely.cluster("info")["cluster_my_epoch"]
-            proxies.cut.add(alone.task.address)
+    cluster = Cluster(fleet, Spec(3, 3))
+    alone, other, _ = cluster.masters()
+    with client(alone) as lonely, client(cluster.replica_of(alone)) as elected:
+        epoch = lonely.cluster("info")["cluster_my_epoch"]
+        with cluster.cut_off(alone):
             until(lambda: elected.execute_command("ROLE")[0] == b"master")
             with pytest.raises(PreconditionFailed, match="in contact with the cluster"):
                 take(move(other, alone, other.node.slots[0].first))
             assert lonely.cluster("info")["cluster_my_epoch"] == epoch
-        proxies.cut.clear()
-        cluster.settle()
+    cluster.settle()
     assert_settled(cluster)
 
 

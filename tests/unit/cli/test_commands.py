@@ -48,6 +48,9 @@ def run(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedP
         (["local", "scale", "--replicas", "4"], 3, "No local cloud runs"),
         (["local", "scale"], 2, "give --masters"),
         (["local", "fault", "kill-task", "1"], 3, "No local cloud runs"),
+        (["local", "fault", "cut", "1"], 3, "No local cloud runs"),
+        (["local", "fault", "cut"], 2, "TASK"),
+        (["local", "fault", "mend"], 3, "No local cloud runs"),
         (["local", "logs"], 3, "No local cloud runs"),
         (["rehearse", "--scenario", "earthquake"], 2, "kill-zone"),
         (["rehearse", "--load", "0"], 2, "from 1 to 2000"),
@@ -130,7 +133,7 @@ def test_down_where_nothing_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     ["init", "status", "reconcile", "local up", "local down", "local status", "local scale",
-     "local stop-task", "local logs"],
+     "local stop-task", "local logs", "local fault cut", "local fault mend"],
 )  # fmt: skip
 def test_help_has_an_example(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, *command.split(), "--help")
