@@ -2,12 +2,11 @@
 
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
-from redis_fargate.nodes.forming import settings_of
 from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.view import Role
 
-_TIMEOUT = "cluster-node-timeout"
+_QUESTIONS = (("CLUSTER", "NODES"), ("INFO", "server"), ("CONFIG", "GET", "cluster-node-timeout"))
 _FRESH_MS = 2000
 """Every node asks somebody once a second."""
 _PATIENCE_S = 3.0
@@ -24,12 +23,13 @@ async def check_contact(node: NodeConnection) -> None:
         PreconditionFailed: it has not, for as long as it takes to be sure.
 
     """
-    timeout_ms = int((await settings_of(node, (_TIMEOUT,)))[_TIMEOUT])
     async for _ in attempts(_PATIENCE_S):
-        text, info = map(str, await node.pipeline(("CLUSTER", "NODES"), ("INFO", "server")))
-        table = parse_nodes(text)
-        now_ms = int(parse_info(info)["server_time_usec"]) // 1000
-        ages_ms = {node_id: now_ms - heard_ms for node_id, heard_ms in parse_pongs(text).items()}
+        nodes, info, setting = await node.pipeline(*_QUESTIONS)
+        table = parse_nodes(str(nodes))
+        now_ms = int(parse_info(str(info))["server_time_usec"]) // 1000
+        timeout_ms = int(setting[1]) if isinstance(setting, list) else 0
+        pongs_ms = parse_pongs(str(nodes))
+        ages_ms = {node_id: now_ms - heard_ms for node_id, heard_ms in pongs_ms.items()}
         voters = [
             peer.myself or ages_ms[peer.id] < timeout_ms / 2 + _FRESH_MS  # all are asked so often
             for peer in (table.myself, *table.peers)
