@@ -1,9 +1,17 @@
 """Shares of slots: of those that nobody owns, and of those that some master has too many of."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from redis_fargate.topology.fleet import Live
-from redis_fargate.topology.slots import SLOT_COUNT, SlotRanges, count, split
+from redis_fargate.topology.slots import (
+    SLOT_COUNT,
+    SlotRange,
+    SlotRanges,
+    count,
+    normalized,
+    split,
+)
 
 
 def shared_out(unowned: SlotRanges, masters: Sequence[Live]) -> Iterator[tuple[Live, SlotRanges]]:
@@ -39,34 +47,50 @@ def transfers(
 ) -> Iterator[tuple[Live, Live, SlotRanges]]:
     """From whom to whom which slots go, until ``masters`` have as many and ``leaving`` none.
 
-    As few slots as possible move, between as few pairs as that takes or nearly so. Where not all
-    can have as many, those that have the most keep one more, so that a plan made half way asks for
-    nothing that the first one did not.
+    As few slots as possible move: first to who owns the slots before them, then to who owns those
+    after them, then to whoever lacks some. A move begins with its first slot, so a plan made half
+    way finds what is left right after what its taker has got, and gives it to the same one. For
+    that, too, task ids say who has one more where not all can have as many.
     """
+    lives = {live.task.id: live for live in (*masters, *leaving)}
     each, extra = divmod(SLOT_COUNT, len(masters))
-    richest = sorted(masters, key=lambda live: (-count(live.node.slots), live.task.id))
-    surplus = {
-        live.task.id: count(live.node.slots) - each - (rank < extra)
-        for rank, live in enumerate(richest)
-    }
-    surplus |= {live.task.id: count(live.node.slots) for live in leaving}
-    givers = sorted(
-        (live for live in (*masters, *leaving) if surplus[live.task.id] > 0),
-        key=lambda live: (-surplus[live.task.id], live.task.id),
+    lacking = {task_id: -count(live.node.slots) for task_id, live in lives.items()}
+    # Those that have more already keep it.
+    order = sorted(masters, key=lambda live: (count(live.node.slots) <= each, live.task.id))
+    for rank, live in enumerate(order):
+        lacking[live.task.id] += each + (rank < extra)
+    given: defaultdict[tuple[str, str], list[SlotRange]] = defaultdict(list)
+
+    def give(slots: SlotRanges, giver: str, *takers: str, from_end: bool) -> SlotRanges:
+        """Give each taker in turn as many as it lacks; the rest."""
+        for taker in takers:
+            amount = max(0, min(count(slots), lacking.get(taker, 0)))
+            head, tail = split(slots, count(slots) - amount if from_end else amount)
+            part, slots = (tail, head) if from_end else (head, tail)
+            if part:
+                lacking[taker] -= amount
+                given[giver, taker] += part
+        return slots
+
+    left: list[tuple[SlotRanges, str]] = []
+    before = {piece.last + 1: live.task.id for live in masters for piece in live.node.slots}
+    after = {piece.first - 1: live.task.id for live in masters for piece in live.node.slots}
+    for piece, giver in _surplus(lives, lacking):
+        left.append((give((piece,), giver, before.get(piece.first, ""), from_end=False), giver))
+    for rest, giver in reversed(left):
+        if rest:
+            give(rest, giver, after.get(rest[-1].last, ""), *sorted(lacking), from_end=True)
+    for (giver, taker), pieces in given.items():
+        yield lives[giver], lives[taker], normalized(pieces)
+
+
+def _surplus(
+    lives: Mapping[str, Live], lacking: Mapping[str, int]
+) -> Sequence[tuple[SlotRange, str]]:
+    """What each has too many of, in order of slots; from its end, so that the rest is together."""
+    return sorted(
+        (piece, task_id)
+        for task_id, live in lives.items()
+        if lacking[task_id] < 0
+        for piece in split(live.node.slots, count(live.node.slots) + lacking[task_id])[1]
     )
-    takers = sorted(
-        (live for live in masters if surplus[live.task.id] < 0),
-        key=lambda live: (surplus[live.task.id], live.task.id),
-    )
-    left = {live.task.id: live.node.slots for live in givers}
-    while givers and takers:
-        giver, taker = givers[0], takers[0]
-        amount = min(surplus[giver.task.id], -surplus[taker.task.id])
-        # From the end: those that stay are in one piece then.
-        kept, moved = split(left[giver.task.id], count(left[giver.task.id]) - amount)
-        left[giver.task.id] = kept
-        surplus[giver.task.id] -= amount
-        surplus[taker.task.id] += amount
-        yield giver, taker, moved
-        givers = [live for live in givers if surplus[live.task.id] > 0]
-        takers = [live for live in takers if surplus[live.task.id] < 0]

@@ -13,7 +13,15 @@ from test_rolling import SPEC, Service, protected
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.shares import transfers
-from redis_fargate.topology.slots import SLOT_COUNT, SlotRange, count, from_numbers, normalized
+from redis_fargate.topology.slots import (
+    SLOT_COUNT,
+    SlotRange,
+    count,
+    from_numbers,
+    normalized,
+    split,
+    subtract,
+)
 from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
 from redis_fargate.topology.steps import (
     AdoptSlots,
@@ -212,6 +220,42 @@ def test_transfers_balance_with_as_few_slots_as_can_be(weights, leaving):
     richest = sorted((count(live.node.slots) for live in masters), reverse=True)
     needed = sum(max(0, size - least - (rank < extra)) for rank, size in enumerate(richest))
     assert moved == needed + sum(count(live.node.slots) for live in leavers)
+
+
+@given(
+    st.integers(2, 9).flatmap(lambda number: st.permutations(range(number))),
+    st.lists(st.floats(0, 1), max_size=40),
+)
+def test_a_drain_in_slices_leaves_slots_as_much_together_as_one_at_once(order, parts):
+    service = Service(("abc" * 3)[: len(order)], Spec(len(order), 0))
+    lives = Fleet(service.model.view()).lives
+    owned = [lives[index].node.slots for index in order]  # task ids say nothing of them
+    *staying, leaver = map(_with_slots, lives, owned)
+    parts = iter(parts)
+    in_slices = _drained(staying, leaver, lambda most: int(most * next(parts, 1)))
+    at_once = _drained(staying, leaver, lambda most: most)
+    assert sum(map(len, in_slices)) <= sum(map(len, at_once))
+    for shares in (at_once, in_slices):
+        assert max(map(count, shares)) - min(map(count, shares)) <= 1
+
+
+def _drained(masters, leaver, done):
+    """What all have in the end, if of each move the first slots are done before the next plan."""
+    held = {live.task.id: live for live in (*masters, leaver)}
+    while held[leaver.task.id].node.slots:
+        staying = [held[live.task.id] for live in masters]
+        for giver, taker, slots in transfers(staying, [held[leaver.task.id]]):
+            moved, _ = split(slots, done(count(slots)))
+            for live, owned in (
+                (giver, subtract(held[giver.task.id].node.slots, moved)),
+                (taker, normalized((*held[taker.task.id].node.slots, *moved))),
+            ):
+                held[live.task.id] = _with_slots(live, owned)
+    return [held[live.task.id].node.slots for live in masters]
+
+
+def _with_slots(live, slots):
+    return replace(live, node=replace(live.node, slots=slots))
 
 
 def _numbers(ranges):
