@@ -21,6 +21,7 @@ from redis_fargate.topology.steps import (
     Meet,
     MoveSlots,
     NoteMoving,
+    OpenSlots,
     Protect,
     Release,
     Replicate,
@@ -129,6 +130,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
         case MoveSlots():
             which = f"{count(step.slots)} slots ({described(step.slots)})"
             return f"move {which} from {step.source} to {step.target}"
+        case OpenSlots():
+            return f"open the slots {described(step.slots)} on {step.node}"
         case CloseSlots():
             return f"close the slots {described(step.slots)} on {step.node}"
         case DropLeftovers():

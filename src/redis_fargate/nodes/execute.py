@@ -15,7 +15,7 @@ from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
 from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
-from redis_fargate.nodes.moving import close_slots, move_slots
+from redis_fargate.nodes.moving import close_slots, move_slots, open_slots
 from redis_fargate.nodes.polling import together
 from redis_fargate.nodes.replicating import allow_failover, replicate
 from redis_fargate.nodes.resetting import drop_leftovers, reset
@@ -36,6 +36,7 @@ from redis_fargate.topology.steps import (
     MoveSlots,
     NodeRef,
     NodeStep,
+    OpenSlots,
     Replicate,
     Reset,
     SetConfigEpoch,
@@ -105,6 +106,8 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
             await reset(step, connections)
         case DropLeftovers():
             await drop_leftovers(step, connections)
+        case OpenSlots():
+            await open_slots(step, connections)
         case CloseSlots():
             await close_slots(step, connections)
         case AwaitHealthy():

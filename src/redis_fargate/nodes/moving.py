@@ -20,7 +20,7 @@ from redis_fargate.topology.slots import (
     numbers,
     subtract,
 )
-from redis_fargate.topology.steps import CloseSlots, MoveSlots
+from redis_fargate.topology.steps import CloseSlots, MoveSlots, OpenSlots
 from redis_fargate.topology.view import Role
 
 SLICE_S = 5.0
@@ -139,6 +139,19 @@ async def _copy_functions(step: MoveSlots, connections: Connections) -> None:
         return  # Redis 6.2
     if isinstance(dump, bytes):
         await target.call("FUNCTION", "RESTORE", dump, "REPLACE")
+
+
+async def open_slots(step: OpenSlots, connections: Connections) -> None:
+    """CLUSTER SETSLOT IMPORTING.
+
+    Raises:
+        CommandRefused: the node owns a slot by now, or does not know the owner.
+
+    """
+    connection = await connections.to(step.node)
+    await connection.pipeline(
+        *(("CLUSTER", "SETSLOT", slot, "IMPORTING", step.owner_id) for slot in numbers(step.slots))
+    )
 
 
 async def close_slots(step: CloseSlots, connections: Connections) -> None:

@@ -6,6 +6,8 @@ looked for, in every slot that some table or our own note calls in flight:
 
 - a master has keys in a slot that another one owns: the slot is moved there, with the rest of its
   keys. Where both have a key the owner's is the true one, since that is the one that it serves.
+- a master tells of no such keys before the slot is open there, too (Redis, from 8.4 on): it is
+  opened, while the owner says that it is in flight.
 - nobody has: nothing was moved, or everything was, and only the state of being in flight is ended.
 
 It comes before FORGET, by which servers end that state themselves, keys or not.
@@ -23,13 +25,20 @@ from redis_fargate.topology.slots import (
     subtract,
 )
 from redis_fargate.topology.spec import Pace
-from redis_fargate.topology.steps import CloseSlots, DropLeftovers, MoveSlots, NoteMoving, Phase
+from redis_fargate.topology.steps import (
+    CloseSlots,
+    DropLeftovers,
+    MoveSlots,
+    NoteMoving,
+    OpenSlots,
+    Phase,
+)
 from redis_fargate.topology.view import Role
 
 
 def steps(
     fleet: Fleet, pace: Pace
-) -> tuple[NoteMoving | MoveSlots | CloseSlots | DropLeftovers, ...]:
+) -> tuple[NoteMoving | MoveSlots | OpenSlots | CloseSlots | DropLeftovers, ...]:
     """Bring together what belongs together; then close, and strike the slots from the note.
 
     When nothing is in flight, a master without slots may have keys all the same, of a former life:
@@ -43,6 +52,8 @@ def steps(
         return (*note(fleet, slots, Phase.SETTLE), *moves)
     if any(member.task.running and member.node is None for member in fleet.view.members):
         return ()
+    if opens := tuple(_opens(fleet)):
+        return opens
     if closes := tuple(_closes(fleet)):
         return closes
     if fleet.view.moving and not subtract(fleet.view.moving, fleet.served):
@@ -108,6 +119,18 @@ def _leftovers(fleet: Fleet) -> Iterator[DropLeftovers]:
         if live.node.role is Role.MASTER and live.node.keys and not live.node.slots:
             why = f"{live} has {live.node.keys} keys of slots that others own."
             yield DropLeftovers(live.ref, why)
+
+
+def _opens(fleet: Fleet) -> Iterator[OpenSlots]:
+    """On masters that hide keys, what somebody gives away: one may have got some as a replica."""
+    for owner in fleet.masters:
+        given = {each.slot for each in owner.node.open_slots if each.migrating_to}
+        for live in fleet.lives:
+            hidden = given.difference(each.slot for each in live.node.open_slots)
+            if live.node.role is Role.MASTER and live.node.hides_keys and hidden:
+                slots = from_numbers(hidden)
+                why = f"It may have keys of the slots {described(slots)}, which {owner} owns."
+                yield OpenSlots(live.ref, owner.node.id, slots, why)
 
 
 def _closes(fleet: Fleet) -> Iterator[CloseSlots]:

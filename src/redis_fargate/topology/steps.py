@@ -190,6 +190,17 @@ class MoveSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSlots:
+    """Put slots of another master in flight to a node, so that it tells of the keys it has."""
+
+    node: NodeRef
+    owner_id: str
+    slots: SlotRanges
+    why: str
+    phase: Phase = Phase.SETTLE
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSlots:
     """End the state of being in flight of slots of which no key is in flight."""
 
@@ -284,6 +295,7 @@ SingleStep: TypeAlias = (
     | Failover
     | AllowFailover
     | Reset
+    | OpenSlots
     | CloseSlots
     | DropLeftovers
     | AwaitHealthy

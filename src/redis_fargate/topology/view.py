@@ -1,5 +1,6 @@
 """What was observed, at one instant: tasks joined with the nodes inside them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -126,6 +127,12 @@ class Node:
     strays: Mapping[int, int] = field(default_factory=dict)
     """How many keys a master has in slots that it does not own, where it has any. Only the slots
     that may have been in flight are asked for: ``View.moving``, and the open ones."""
+
+    @property
+    def hides_keys(self) -> bool:
+        """Whether it tells of no keys in slots that are neither its own nor open, as Redis 8.4."""
+        found = re.match(r"redis (\d+)\.(\d+)", self.version)
+        return found is not None and (int(found[1]), int(found[2])) >= (8, 4)
 
     @property
     def empty(self) -> bool:

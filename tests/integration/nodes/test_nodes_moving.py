@@ -210,6 +210,34 @@ def test_a_newer_server_gets_slots_from_an_older_one(newer: str) -> None:
         assert_old_keys_are_dropped(*sorted(cluster.masters(), key=lambda m: m.node.version))
 
 
+@pytest.mark.parametrize("newer", MOVERS.keys() - PROGRAMS.keys())
+def test_what_a_newer_server_had_got_is_found_on_its_replica(newer: str) -> None:
+    """It tells of no keys in slots that are not its own, unless they are open."""
+    with fleet_of(PROGRAMS["redis-7.0"]()) as fleet:
+        cluster = Cluster(fleet, Spec(1, 1))
+        fleet.program = MOVERS[newer]()
+        cluster.scale(Spec(2, 2))
+        cluster.assert_whole()
+        one, other = sorted(cluster.masters(), key=lambda m: m.node.version)
+        slot = one.node.slots[0].first
+        values = {key_of(slot, n): str(n).encode() for n in range(50)}
+        with client(one) as node:
+            node.mset(values)
+        cluster.reconciler.memory.moving = from_numbers([slot])
+        fuse = Fuse(5)  # until MIGRATE has been sent
+        with suppress(Killed):
+            take(move(one, other, slot), connect=fuse.connect)
+        assert fuse.sent[-1][0] == "MIGRATE"
+        with client(other) as node:
+            node.execute_command("WAIT", 1, 2_000)
+        cluster.kill(other)
+        cluster.replace()
+        cluster.assert_whole()
+        with RedisCluster(host=one.task.address, port=PORT) as reader:
+            assert dict(zip(values, reader.mget_nonatomic(*values), strict=True)) == values
+        assert_settled(cluster)
+
+
 def assert_old_keys_are_dropped(one: Member, other: Member) -> None:
     slot = one.node.slots[0].first
     kept, old = key_of(slot, 1), key_of(slot, 2)

@@ -32,6 +32,7 @@ from redis_fargate.topology.steps import (
     Failover,
     MoveSlots,
     NoteMoving,
+    OpenSlots,
     Phase,
     Replicate,
     Reset,
@@ -418,6 +419,29 @@ def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
     assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
     (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
     assert step == NoteMoving((), step.why, Phase.SETTLE)
+
+
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [
+        ("redis 7.2.4", CloseSlots),
+        ("redis 8.2.9", CloseSlots),
+        ("valkey 9.1.2", CloseSlots),
+        ("redis 8.4.0", OpenSlots),
+        ("redis 10.0.0", OpenSlots),
+    ],
+)
+def test_who_hides_keys_opens_a_slot_before_it_is_closed(version, first):
+    service = Service("abc", Spec(3, 0))
+    owner, other, gone = service.model.servers.values()
+    slot = owner.slots[0].first
+    given = {"open_slots": (OpenSlot(slot, migrating_to=gone.id),)}
+    flags = {owner.hostname: given, other.hostname: {"version": version}}
+    made = plan(seen(service, flags), service.spec, Policy())
+    assert type(made.steps[0]) is first
+    opened = {"version": version, "open_slots": (OpenSlot(slot, importing_from=owner.id),)}
+    made = plan(seen(service, flags | {other.hostname: opened}), service.spec, Policy())
+    assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
 
 
 def test_nothing_is_closed_while_a_task_may_have_keys():
