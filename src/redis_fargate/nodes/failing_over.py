@@ -41,26 +41,37 @@ async def fail_over(
 
     """
     connection = await connections.to(step.node)
+    table = await _table_of_replica(step, connection)
+    if table is None:
+        return
+    if step.mode is not FailoverMode.PLANNED:
+        await _check_gone(step, table, connections)
+        await _check_most_advanced(step, table, connections)
+    if step.mode is not FailoverMode.TAKEOVER:
+        await _await_voters(step, connections, patience_s)
+    async with turn:
+        table = await _table_of_replica(step, connection)  # the turns before may have taken long
+        if table is None:
+            return
+        if step.mode is FailoverMode.PLANNED:
+            await _check_link(step, connections)
+            await _await_claim(step, connections, patience_s)
+        if step.mode is FailoverMode.TAKEOVER:
+            await _check_unserved(step, table, connections)
+        await _promote(step, connection, connections, patience_s)
+
+
+async def _table_of_replica(step: Failover, connection: NodeConnection) -> NodeTable | None:
+    """See that the node follows that master still; None if it is a master already."""
     table = await node_table(connection)
     if table.myself.role is Role.MASTER:
-        return
+        return None
     if table.myself.master_id != step.master_id:
         raise PreconditionFailed(
             f"Expected {step.node} to be a replica of {step.master_id}; its master is "
             f"{table.myself.master_id or '(none)'}. Nothing was changed."
         )
-    if step.mode is FailoverMode.PLANNED:
-        await _check_link(step, connections)
-        await _await_claim(step, connections, patience_s)
-    else:
-        await _check_gone(step, table, connections)
-        await _check_most_advanced(step, table, connections)
-    if step.mode is FailoverMode.TAKEOVER:
-        await _check_unserved(step, table, connections)
-    else:
-        await _await_voters(step, connections, patience_s)
-    async with turn:
-        await _promote(step, connection, connections, patience_s)
+    return table
 
 
 async def _promote(

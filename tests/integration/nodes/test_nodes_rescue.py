@@ -12,6 +12,9 @@ from clustering import SETTINGS, Cluster, ref
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.execute import execute
+from redis_fargate.nodes.failing_over import fail_over
+from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.steps import Failover, FailoverMode, Phase
@@ -128,6 +131,35 @@ def test_refusals(fleet: Fleet) -> None:
     take(lives)
     take(lives)  # once more does no harm
     cluster.until(lambda _: len(cluster.masters()) == 2)
+
+
+def test_who_waits_for_his_turn_looks_again(fleet: Fleet) -> None:
+    """Redis may elect another meanwhile: to fail over from that one would lose what it took."""
+    cluster = Cluster(fleet, Spec(2, 4))
+    one, other = cluster.masters()
+    slow, quick = (m for m in cluster.reconciler.members if m.node.master_id == one.node.id)
+    cluster.kill(one)
+
+    async def wait_and_see() -> None:
+        turn = asyncio.Lock()
+        async with Connections(SETTINGS) as connections:
+            await turn.acquire()
+            step = replace(failover(cluster, one, [quick], [other]), mode=FailoverMode.FORCE)
+            waiting = asyncio.create_task(fail_over(step, connections, 5, turn))
+            replica = await connections.to(ref(slow))
+            async for _ in attempts(5):
+                if turn._waiters:
+                    break
+            winner = await connections.to(ref(quick))
+            await winner.call("CLUSTER", "FAILOVER", "TAKEOVER")
+            async for _ in attempts(5):
+                if (await node_table(replica)).myself.master_id == quick.node.id:
+                    break
+            turn.release()
+            await waiting
+
+    with pytest.raises(PreconditionFailed, match=f"its master is {quick.node.id}"):
+        asyncio.run(wait_and_see())
 
 
 def test_no_takeover_of_what_another_serves(fleet: Fleet) -> None:
