@@ -4,6 +4,7 @@ from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
 from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
 from redis_fargate.nodes.polling import attempts
+from redis_fargate.topology.slots import from_numbers, subtract
 from redis_fargate.topology.view import Role
 
 _QUESTIONS = (("CLUSTER", "NODES"), ("INFO", "server"), ("CONFIG", "GET", "cluster-node-timeout"))
@@ -30,10 +31,12 @@ async def check_contact(node: NodeConnection) -> None:
         timeout_ms = int(setting[1]) if isinstance(setting, list) else 0
         pongs_ms = parse_pongs(str(nodes))
         ages_ms = {node_id: now_ms - heard_ms for node_id, heard_ms in pongs_ms.items()}
+        # What it believes of slots that it imports no message changes: their owner may be gone.
+        imported = from_numbers(each.slot for each in table.open_slots if each.importing_from)
         voters = [
             peer.myself or ages_ms[peer.id] < timeout_ms / 2 + _FRESH_MS  # all are asked so often
             for peer in (table.myself, *table.peers)
-            if peer.role is Role.MASTER and peer.slots
+            if peer.role is Role.MASTER and subtract(peer.slots, imported)
         ]
         if min(ages_ms.values()) < _FRESH_MS and sum(voters) > len(voters) / 2:
             return
