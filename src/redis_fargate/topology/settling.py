@@ -8,6 +8,9 @@ looked for, in every slot that some table or our own note calls in flight:
   keys. Where both have a key the owner's is the true one, since that is the one that it serves.
 - a master tells of no such keys before the slot is open there, too (Redis, from 8.4 on): it is
   opened, while the owner says that it is in flight.
+- a master imports slots from a node that is gone: no message changes what it believes of them, and
+  with too many masters that are gone in its table it says that the cluster is down, and takes no
+  keys. Those of which it has none are closed first.
 - nobody has: nothing was moved, or everything was, and only the state of being in flight is ended.
 
 It comes before FORGET, by which servers end that state themselves, keys or not.
@@ -19,6 +22,7 @@ from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.slots import (
     ALL_SLOTS,
     SlotRanges,
+    common,
     described,
     from_numbers,
     numbers,
@@ -49,7 +53,7 @@ def steps(
     """
     if moves := tuple(_moves(fleet, pace)):
         slots = tuple(piece for step in moves for piece in step.slots)
-        return (*note(fleet, slots, Phase.SETTLE), *moves)
+        return tuple(_orphans(fleet)) or (*note(fleet, slots, Phase.SETTLE), *moves)
     if any(member.task.running and member.node is None for member in fleet.view.members):
         return ()
     if opens := tuple(_opens(fleet)):
@@ -131,6 +135,20 @@ def _opens(fleet: Fleet) -> Iterator[OpenSlots]:
                 slots = from_numbers(hidden)
                 why = f"It may have keys of the slots {described(slots)}, which {owner} owns."
                 yield OpenSlots(live.ref, owner.node.id, slots, why)
+
+
+def _orphans(fleet: Fleet) -> Iterator[CloseSlots]:
+    for live in fleet.lives:
+        imported = from_numbers(
+            each.slot
+            for each in live.node.open_slots
+            if each.importing_from
+            and each.importing_from not in fleet.by_id
+            and each.slot not in live.node.strays
+        )
+        if slots := common(subtract(imported, live.node.slots), fleet.served):
+            why = f"{live} has no key of the slots {described(slots)}, whose source is gone."
+            yield CloseSlots(live.ref, slots, why)
 
 
 def _closes(fleet: Fleet) -> Iterator[CloseSlots]:

@@ -362,6 +362,18 @@ def test_total_loss_is_rebuilt_where_the_policy_says_so():
     assert_formed(service.model, SPEC)
 
 
+def test_replicas_that_never_got_anything_are_made_blank_where_nobody_else_is_left():
+    service = Service("abc", Spec(1, 2))
+    service.model.kill("t001")
+    one, other = (service.model.servers[task_id] for task_id in ("t002", "t003"))
+    one.keys = other.keys = one.offset = 0
+    assert not any(isinstance(step, Reset) for step in planned(service, REBUILD).steps)
+    other.offset = 0
+    assert not any(isinstance(step, Reset) for step in planned(service, Policy()).steps)
+    steps = planned(service, REBUILD).steps
+    assert {(type(step), step.node.id) for step in steps} == {(Reset, one.id), (Reset, other.id)}
+
+
 # -- moves that were interrupted ------------------------------------------------------------------
 
 
@@ -419,6 +431,22 @@ def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
     assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
     (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
     assert step == NoteMoving((), step.why, Phase.SETTLE)
+
+
+def test_what_is_imported_from_a_node_that_is_gone_is_closed_before_anything_moves():
+    """Its importer believes in that node until then, and may say that the cluster is down."""
+    service = Service("abc", Spec(3, 0))
+    owner, other, _ = service.model.servers.values()
+    empty, full = owner.slots[0].first, owner.slots[0].first + 1
+    opened = tuple(OpenSlot(slot, importing_from="f" * 40) for slot in (empty, full))
+    view = seen(service, {other.hostname: {"strays": {full: 7}, "open_slots": opened}})
+    (step,) = plan(view, service.spec, Policy()).steps
+    assert isinstance(step, CloseSlots)
+    assert (step.node.id, step.slots) == (other.id, from_numbers([empty]))
+    view = seen(service, {other.hostname: {"strays": {full: 7}, "open_slots": opened[1:]}})
+    *_, move = plan(view, service.spec, Policy()).steps
+    assert isinstance(move, MoveSlots)
+    assert (move.source.id, move.target.id) == (owner.id, other.id)
 
 
 @pytest.mark.parametrize(
