@@ -92,11 +92,14 @@ class Cluster:
     @contextmanager
     def cut_off(self, *members: Member) -> Iterator[None]:
         """They and their peers do not hear each other meanwhile, on the cluster bus."""
-        addresses = [task.address for task in self.reconciler.tasks]
+
+        def addresses() -> list[str]:
+            return [task.address for task in self.reconciler.tasks if task.address]
+
         isolated = [member.task.address for member in members]
-        asyncio.run(cut(addresses, isolated, self.reconciler.settings))
+        asyncio.run(cut(addresses(), isolated, self.reconciler.settings))
         yield
-        assert asyncio.run(mend(addresses, self.reconciler.settings)) == isolated
+        assert asyncio.run(mend(addresses(), self.reconciler.settings)) == isolated
 
     def replace(self) -> None:
         """ECS starts as many tasks as are missing."""

@@ -8,7 +8,7 @@ from redis_fargate.nodes.errors import NodeLoading, NodeUnreachable, StepFailed
 from redis_fargate.nodes.forming import MEET_AGAIN_S, introduce, missing_peers, node_table
 from redis_fargate.nodes.parse import NodeTable, parse_cluster_ok, parse_info, parse_replication
 from redis_fargate.nodes.polling import SLOWEST_PAUSE_S, attempts, together
-from redis_fargate.topology.slots import SlotRanges, count, described
+from redis_fargate.topology.slots import SlotRanges, count, described, normalized, uncontested
 from redis_fargate.topology.steps import AwaitAgreement, AwaitHealthy, NodeRef
 
 _NAMED_IN_MESSAGES = 5
@@ -26,13 +26,17 @@ async def await_agreement(
 ) -> None:
     """Wait until every node has every other in its table, with the slots that that one claims.
 
+    Of two claims to a slot the newer one counts: the nodes tell it to the other's owner.
+
     Raises:
         StepFailed: they did not get there in time; says who lacks what.
 
     """
     tables = await together(_table(node, connections, patience_s) for node in step.nodes)
-    claims = {table.myself.id: table.myself.slots for table in tables}
-    claimed = sum(map(count, claims.values()))
+    claims = uncontested(
+        {table.myself.id: (table.myself.config_epoch, table.myself.slots) for table in tables}
+    )
+    claimed = count(normalized(piece for slots in claims.values() for piece in slots))
 
     async def look(connection: NodeConnection) -> str:
         # Cheaper for both sides than the whole table, which is read once it can be complete.

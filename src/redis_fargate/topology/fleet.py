@@ -10,7 +10,7 @@ from redis_fargate.topology.slots import (
     SlotRanges,
     count,
     normalized,
-    subtract,
+    uncontested,
 )
 from redis_fargate.topology.steps import NodeRef
 from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
@@ -96,18 +96,9 @@ class Fleet:
 
         Not those that have been replaced and do not know it yet: newer claims have all their slots.
         """
-        owners = tuple(live for live in self.lives if live.node.slots)
-        if slot_count(owners) == count(normalized(_slots(owners))):
-            return owners  # no slot is claimed twice
-        claims = [(live.node.config_epoch, live.node.slots) for live in owners]
-        return tuple(
-            live
-            for live in owners
-            if subtract(
-                live.node.slots,
-                (p for epoch, slots in claims if epoch > live.node.config_epoch for p in slots),
-            )
-        )
+        claims = {live.node.id: (live.node.config_epoch, live.node.slots) for live in self.lives}
+        left = uncontested(claims)
+        return tuple(live for live in self.lives if left[live.node.id])
 
     @cached_property
     def served(self) -> SlotRanges:
@@ -183,6 +174,35 @@ class Fleet:
     def acquainted(self, one: Live, other: Live) -> bool:
         """Whether two nodes know each other."""
         return self.knows(one, other) and self.knows(other, one)
+
+    @cached_property
+    def _deaf(self) -> frozenset[frozenset[str]]:
+        """Pairs of node ids of which one does not hear the other where that one is."""
+        return frozenset(
+            frozenset((live.node.id, peer.id))
+            for live in self.lives
+            for peer in live.node.peers
+            if peer.flags & DOUBTFUL
+            and peer.id in self.by_id
+            and self.knows(live, self.by_id[peer.id])
+        )
+
+    def hear_each_other(self, one: Live, other: Live) -> bool:
+        """Whether two nodes know each other, and neither believes that the other fails."""
+        pair = frozenset((one.node.id, other.node.id))
+        return self.acquainted(one, other) and pair not in self._deaf
+
+    def is_cut_off(self, live: Live) -> bool:
+        """Whether too many masters and a node do not hear each other for most of them to agree.
+
+        Or all that know each other. Others have yet to be introduced, and may hear it then.
+        """
+        others = [master for master in self.masters if master is not live] if self._deaf else ()
+        deaf = sum(frozenset((live.node.id, other.node.id)) in self._deaf for other in others)
+        return deaf > 0 and (
+            2 * deaf >= len(self.masters)
+            or not any(self.hear_each_other(live, other) for other in others)
+        )
 
     def strangers_to_each_other(self, lives: Iterable[Live]) -> tuple[tuple[Live, Live], ...]:
         """All pairs of which at least one does not know the other."""

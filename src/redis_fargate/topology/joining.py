@@ -1,5 +1,7 @@
 """JOIN: bring tasks that came later into the formed cluster, as replicas where they do most.
 
+Who is cut off from the others cannot agree with them, and is not waited for.
+
 A shard that is about to elect a new master loses a replica by that, and its new master cannot
 be followed yet. So the newcomers that are due to it then are met, and kept for it until then.
 """
@@ -31,11 +33,18 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     cast = masters(fleet, spec, policy)
     if not cast.final and not cast.leaving:
         return ()
-    meetings = _meetings(fleet, residents, newcomers)
+    # Once they hear the others again they hear of everybody who has come meanwhile, too.
+    cut_off = {live.node.id for live in residents if fleet.is_cut_off(live)}
+    hearing = tuple(live for live in residents if live.node.id not in cut_off)
+    meetings = _meetings(fleet, hearing, newcomers)
     known = {live.node.id for live in (*residents, *newcomers)}
     final = [live for live in cast.final if live.node.id in known]
-    replications = _replications(fleet, final, spec, residents, newcomers)
-    together = tuple(live.ref for live in (*residents, *newcomers) if live.task.running)
+    together = tuple(live.ref for live in (*hearing, *newcomers) if live.task.running)
+    replications = tuple(
+        step
+        for step in _replications(fleet, final, spec, residents, newcomers)
+        if cut_off.isdisjoint({step.node.id, step.master.id})
+    )
     # A master that is to get slots serves none before it says ok itself.
     unready = tuple(live.ref for live in cast.coming if live in final and not live.node.cluster_ok)
     awaited = (*(step.node for step in replications), *unready)

@@ -91,7 +91,9 @@ def _moves(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
 def _unwell(fleet: Fleet) -> Iterator[str]:
     for live in fleet.running:
         node = live.node
-        if node.peers and not node.cluster_ok:
+        if fleet.is_cut_off(live):
+            yield f"{live} and too many masters do not hear each other on the cluster bus."
+        elif node.peers and not node.cluster_ok:
             yield f"{live} says that the cluster is down."
         elif node.role is Role.REPLICA and not node.replication.link_up:
             yield f"{live} has no link to its master yet."

@@ -1,7 +1,7 @@
 """Arithmetic of hash slots (Redis Cluster specification, "Key distribution model")."""
 
 from binascii import crc_hqx
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -76,6 +76,22 @@ def common(ranges: Iterable[SlotRange], others: Iterable[SlotRange]) -> SlotRang
     """The slots that are in both."""
     pieces = tuple(ranges)
     return subtract(pieces, subtract(pieces, others))
+
+
+def uncontested(claims: Mapping[str, tuple[int, SlotRanges]]) -> Mapping[str, SlotRanges]:
+    """Node id to what of its claim nobody claims by a newer config epoch; from epochs and claims.
+
+    Who has been replaced and does not know it yet is left with nothing.
+    """
+    pieces = [piece for _, slots in claims.values() for piece in slots]
+    if count(pieces) == count(normalized(pieces)):
+        return {node_id: slots for node_id, (_, slots) in claims.items()}
+    return {
+        node_id: subtract(
+            slots, (piece for newer, others in claims.values() if newer > epoch for piece in others)
+        )
+        for node_id, (epoch, slots) in claims.items()
+    }
 
 
 def split(ranges: SlotRanges, wanted: int) -> tuple[SlotRanges, SlotRanges]:

@@ -1,5 +1,6 @@
 """What dies or comes back under load heals, and loses nothing that any node still had."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -7,10 +8,13 @@ import pytest
 from redis.cluster import RedisCluster
 
 from checking import key_of
-from clustering import CONFIG, KEYS, Cluster
+from clustering import CONFIG, DEADLINE_S, KEYS, SETTINGS, Cluster, ref
+from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.errors import StepFailed
+from redis_fargate.nodes.execute import execute
 from redis_fargate.topology.slots import key_slot, numbers
 from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
-from redis_fargate.topology.steps import AdoptSlots
+from redis_fargate.topology.steps import AdoptSlots, AwaitAgreement, NodeRef, Phase
 from redis_fargate.topology.view import Member
 from servers import PORT, Fleet
 from unique_writes import UniqueWrites, writing
@@ -182,6 +186,38 @@ def test_a_master_that_its_peers_cannot_reach_and_we_can(fleet: Fleet) -> None:
             until(lambda: lonely.cluster("info")["cluster_state"] == "fail")
             until(lambda: elected.execute_command("ROLE")[0] == b"master")
             made = cluster.reconcile()
-            assert f"({alone.task.address}:6379) says that the cluster is down" in str(made.waiting)
+            said = f"({alone.task.address}:6379) and too many masters do not hear each other"
+            assert said in str(made.waiting)
+            assert lonely.execute_command("ROLE")[0] == b"master"
+        cluster.assert_whole()
+
+
+def await_agreement(nodes: Collection[NodeRef], patience_s: float) -> None:
+    async def agreed() -> None:
+        async with Connections(SETTINGS) as connections:
+            step = AwaitAgreement(tuple(nodes), "because", Phase.JOIN)
+            await execute([step], connections, patience_s)
+
+    asyncio.run(agreed())
+
+
+def test_a_new_task_joins_while_a_replaced_master_is_cut_off(fleet: Fleet) -> None:
+    """It claims its slots, too, as long as it cannot hear that others have them."""
+    cluster = Cluster(fleet, Spec(3, 3))
+    alone, other, _ = cluster.masters()
+    heir, lost = cluster.replica_of(alone), cluster.replica_of(other)
+    with cluster.client(alone) as lonely, cluster.client(heir) as elected:
+        with cluster.cut_off(alone):
+            until(lambda: elected.execute_command("ROLE")[0] == b"master")
+            everybody = {ref(member) for member in cluster.reconciler.members}
+            await_agreement(everybody - {ref(alone)}, DEADLINE_S)
+            with pytest.raises(StepFailed, match=f"1 of 6 nodes .* {alone.task.address}:6379"):
+                await_agreement(everybody, 0.1)
+            cluster.kill(lost)
+            cluster.replace()
+            cluster.reconcile()
+            task_id = fleet.servers[-1].task_id
+            (newcomer,) = (m.node for m in cluster.reconciler.members if m.task.id == task_id)
+            assert newcomer.master_id in {heir.node.id, other.node.id}
             assert lonely.execute_command("ROLE")[0] == b"master"
         cluster.assert_whole()

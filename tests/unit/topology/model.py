@@ -525,6 +525,21 @@ def _peer(belief: Belief) -> Peer:
     )
 
 
+def deaf(view: View, *pairs: tuple[str, str]) -> View:
+    """As it would be if of each pair of tasks the first one's node did not hear the second's."""
+    ids = {member.task.id: member.node.id for member in view.members}
+
+    def flagged(member: Member) -> Member:
+        silent = {ids[other] for one, other in pairs if one == member.task.id}
+        peers = (
+            replace(peer, flags=frozenset({"fail"}), connected=False) if peer.id in silent else peer
+            for peer in member.node.peers
+        )
+        return replace(member, node=replace(member.node, peers=tuple(peers)))
+
+    return replace(view, members=tuple(map(flagged, view.members)))
+
+
 class Controller:
     """Observes, plans, executes; checks every plan; may be killed."""
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import Controller, Killed, Model, NotYet, assert_formed
+from model import Controller, Killed, Model, NotYet, assert_formed, deaf
 
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.health import Health, assess
-from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import SlotRange
-from redis_fargate.topology.spec import Spec
+from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import AwaitAgreement, AwaitHealthy, Forget, Meet, Replicate
 from redis_fargate.topology.view import Marker, Role, Trouble
 
@@ -250,6 +250,48 @@ def test_a_node_that_was_met_and_left_alone_gets_its_master():
     model.gossip()
     made = Controller(model, SPEC).plan()
     assert [type(step) for step in made.steps] == [Replicate, AwaitHealthy]
+
+
+@pytest.mark.parametrize("met", [False, True])
+def test_nobody_waits_for_a_master_that_is_cut_off_and_has_been_replaced(met):
+    """It claims its slots as before, and cannot hear of the new task."""
+    model = formed()
+    heir = replica_of(model, "t001")
+    task, stale = model.tasks["t001"], model.view().members[0]
+    lost = replica_of(model, "t002")
+    model.kill("t001")
+    model.tick()
+    assert model.servers[heir].slots == stale.node.slots
+    model.kill(lost)
+    newcomer = model.start("c")
+    if met:
+        model.do("meet", (_ref(model, "t002"), _ref(model, newcomer)))
+        model.servers["t003"].table.pop(model.servers[newcomer].id, None)
+    view = model.view()
+    stale = replace(stale, task=task, node=replace(stale.node, cluster_ok=False))
+    view = replace(view, members=(stale, *view.members))
+    pairs = [(one, other) for t in model.tasks for one, other in (("t001", t), (t, "t001"))]
+    made = plan(deaf(view, *pairs), Spec(3, 3), Policy())
+    assert [type(wave[0]) for wave in made.waves()] == [Meet, AwaitAgreement, Replicate]
+    (agreement,) = (step for step in made.steps if isinstance(step, AwaitAgreement))
+    assert {node.task_id for node in agreement.nodes} == set(model.tasks)
+    (joined,) = (step for step in made.steps if isinstance(step, Replicate))
+    assert joined.node.task_id == newcomer
+    assert joined.master.task_id in {heir, "t002"}
+    assert not any("t001" in (s.node.task_id, *(p.task_id for p in s.peers))
+                   for s in made.steps if isinstance(s, Meet))  # fmt: skip
+    assert any("t001" in s and "do not hear each other" in s for s in made.waiting)
+
+
+def test_a_node_that_moved_and_hears_nobody_where_they_were_is_introduced():
+    """After a restart at other addresses nobody hears anybody: nobody is cut off by that."""
+    model = formed()
+    for server in model.servers.values():
+        for belief in server.table.values():
+            belief.address, belief.failed = "10.8.8.8", True
+    made = Controller(model, SPEC).plan()
+    (agreement,) = (step for step in made.steps if isinstance(step, AwaitAgreement))
+    assert len(agreement.nodes) == SPEC.task_count
 
 
 def test_incomplete_tables_are_mended():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_fargate.topology.slots import (
+    ALL_SLOTS,
     SLOT_COUNT,
     SlotRange,
     common,
@@ -19,6 +20,7 @@ from redis_fargate.topology.slots import (
     parsed,
     split,
     subtract,
+    uncontested,
 )
 
 
@@ -125,3 +127,14 @@ def _plain(key: bytes) -> int:
         for _ in range(8):
             crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
     return crc % SLOT_COUNT
+
+
+def test_newer_claims_count():
+    every = ALL_SLOTS
+    half, rest = split(every, 9000)
+    assert uncontested({"a": (1, half), "b": (2, rest)}) == {"a": half, "b": rest}
+    assert uncontested({"a": (1, half), "b": (2, half), "c": (3, rest)}) == {
+        "a": (), "b": half, "c": rest,
+    }  # fmt: skip
+    assert uncontested({"a": (1, every), "b": (2, half)}) == {"a": rest, "b": half}
+    assert uncontested({"a": (1, half), "b": (1, half)}) == {"a": half, "b": half}
