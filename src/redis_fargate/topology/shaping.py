@@ -57,7 +57,9 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
             return (step,)
         touched = {step.node.id, step.master_id if isinstance(step, Failover) else step.master.id}
         shard = tuple(
-            live.ref for live in fleet.running if touched & {live.node.id, live.node.master_id}
+            live.ref
+            for live in fleet.running
+            if touched & {live.node.id, live.node.master_id} and not fleet.is_cut_off(live)
         )
         return step, AwaitHealthy(shard, "A replica counts when it has its data.", Phase.SHAPE)
     return balancing.steps(fleet, cast, spec, policy)
@@ -66,7 +68,7 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
 def _to_current_tasks(fleet: Fleet) -> Iterator[Failover]:
     per_zone = Counter(live.task.zone for live in fleet.masters)
     for master in fleet.masters:
-        heirs = [live for live in fleet.followers(master) if fleet.is_current(live)]
+        heirs = _heirs(fleet, master)
         if heirs and not fleet.is_current(master):
             heir = min(heirs, key=lambda live: (per_zone[live.task.zone], live.task.id))
             why = f"Task {master.task.id} runs an old task definition, and {heir.task.id} does not."
@@ -123,9 +125,9 @@ def _to_more_masters(fleet: Fleet, cast: Masters, spec: Spec) -> Iterator[Reset]
 def _to_other_zones(fleet: Fleet, cast: Masters) -> Iterator[Failover]:
     per_zone = Counter(live.task.zone for live in cast.final)
     for master in cast.staying:
-        for heir in fleet.followers(master):
+        for heir in _heirs(fleet, master):
             crowd, room = per_zone[master.task.zone], per_zone[heir.task.zone]
-            if crowd - room > _MOST_APART and fleet.is_current(heir):
+            if crowd - room > _MOST_APART:
                 why = f"{crowd} masters are in {master.task.zone}, {room} in {heir.task.zone}."
                 yield _swap(master, heir, fleet.masters, why)
 
@@ -151,6 +153,17 @@ def _to_poorer_masters(fleet: Fleet, cast: Masters, spec: Spec) -> Iterator[Repl
         )
         why = f"{poor} has {have} replicas, and {rich} has {most}."
         yield Replicate(mover.ref, poor.ref, why, Phase.SHAPE)
+
+
+def _heirs(fleet: Fleet, master: Live) -> list[Live]:
+    """Its replicas that may take its place: it has to hear them, and most masters to vote."""
+    return [
+        live
+        for live in fleet.followers(master)
+        if fleet.is_current(live)
+        and fleet.hear_each_other(master, live)
+        and not fleet.is_cut_off(live)
+    ]
 
 
 def _swap(master: Live, heir: Live, masters: Iterable[Live], why: str) -> Failover:

@@ -91,12 +91,15 @@ def _moves(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
 def _unwell(fleet: Fleet) -> Iterator[str]:
     for live in fleet.running:
         node = live.node
+        master = fleet.by_id.get(node.master_id or "")
         if fleet.is_cut_off(live):
             yield f"{live} and too many masters do not hear each other on the cluster bus."
         elif node.peers and not node.cluster_ok:
             yield f"{live} says that the cluster is down."
         elif node.role is Role.REPLICA and not node.replication.link_up:
             yield f"{live} has no link to its master yet."
+        elif master is not None and not fleet.hear_each_other(live, master):
+            yield f"{live} and its master do not hear each other on the cluster bus."
         elif node.open_slots:
             yield f"{live} has slots in flight: {len(node.open_slots)}."
         elif node.role is Role.MASTER and node.keys and not node.slots:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from redis.cluster import RedisCluster
@@ -221,3 +222,24 @@ def test_a_new_task_joins_while_a_replaced_master_is_cut_off(fleet: Fleet) -> No
             assert newcomer.master_id in {heir.node.id, other.node.id}
             assert lonely.execute_command("ROLE")[0] == b"master"
         cluster.assert_whole()
+
+
+def test_who_is_cut_off_takes_no_masters_place_as_planned(fleet: Fleet) -> None:
+    """Most of the masters would have to vote for it, and do not hear it."""
+    cluster = Cluster(fleet, Spec(3, 3))
+    heir = cluster.replica_of(cluster.masters()[0])
+    with cluster.client(heir) as lonely:
+        with cluster.cut_off(heir):
+            until(lambda: lonely.cluster("info")["cluster_state"] == "fail")
+            # Its zone is the only one that a master could go to.
+            cluster.reconciler.tasks = tuple(
+                replace(task, zone="zone-b" if task.id == heir.task.id else "zone-a")
+                for task in cluster.reconciler.tasks
+            )
+            made = cluster.reconcile()
+            said = f"({heir.task.address}:6379) and too many masters do not hear each other"
+            assert said in str(made.waiting)
+            assert lonely.execute_command("ROLE")[0] == b"slave"
+        cluster.until_well()
+        assert lonely.execute_command("ROLE")[0] == b"master"
+    cluster.assert_whole()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model import Controller, Model, assert_formed
+from model import Controller, Model, assert_formed, deaf
 
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.protecting import LASTS_S, RENEWED_S
@@ -108,6 +108,63 @@ def test_a_deployment_that_never_synchronises_stops_nobody():
     made = service.plan()
     assert not any(isinstance(step, Unprotect) for step in made.steps)
     assert protected(service.model) == old
+
+
+DEAF = {
+    "nobody": ([], True),
+    "one master does not hear it": ([("t002", "heir")], True),
+    "most masters do not hear it": ([("t002", "heir"), ("t003", "heir")], False),
+    "it does not hear most masters": ([("heir", "t002"), ("heir", "t003")], False),
+    "its master does not hear it": ([("t001", "heir")], False),
+    "it does not hear its master": ([("heir", "t001")], False),
+}
+
+
+@pytest.mark.parametrize(("pairs", "takes_over"), DEAF.values(), ids=DEAF)
+@pytest.mark.parametrize("cause", ["an old task definition", "a crowded zone"])
+def test_only_who_is_heard_takes_over_as_planned(cause, pairs, takes_over):
+    """Its master has to hear it on the cluster bus, and most masters have to vote for it."""
+    model = Service("abcabc", SPEC).model
+    (heir,) = (t for t, s in model.servers.items() if s.master_id == model.servers["t001"].id)
+    for task in list(model.tasks.values()):
+        zone = "b" if task.id == heir else "a"
+        revision = "rev:2" if task.id == heir else "rev:1"
+        model.tasks[task.id] = (
+            replace(task, zone=zone)
+            if cause == "a crowded zone"
+            else replace(task, revision=revision)
+        )
+    view = replace(model.view(), revision=None if cause == "a crowded zone" else "rev:2")
+    named = [tuple(heir if each == "heir" else each for each in pair) for pair in pairs]
+    made = plan(deaf(view, *named), SPEC, Policy())
+    assert [s.node.task_id for s in made.steps if isinstance(s, Failover)] == [heir] * takes_over
+    assert takes_over or any(heir in s and "do not hear each other" in s for s in made.waiting)
+
+
+def test_of_two_masters_both_have_to_vote():
+    model = Service("abab", Spec(2, 2)).model
+    (heir,) = (t for t, s in model.servers.items() if s.master_id == model.servers["t001"].id)
+    model.tasks[heir] = replace(model.tasks[heir], revision="rev:2")
+    view = deaf(replace(model.view(), revision="rev:2"), ("t002", heir))
+    made = plan(view, Spec(2, 2), Policy())
+    assert not made.steps
+    assert any(heir in s and "too many masters" in s for s in made.waiting)
+
+
+def test_another_heir_takes_over_instead_of_who_is_cut_off():
+    spec = Spec(3, 6)
+    model = Service("abcabcabc", spec).model
+    cut_off, other = (
+        t for t, s in model.servers.items() if s.master_id == model.servers["t001"].id
+    )
+    for task_id in (cut_off, other):
+        model.tasks[task_id] = replace(model.tasks[task_id], revision="rev:2")
+    view = replace(model.view(), revision="rev:2")
+    for one, rest in ((cut_off, other), (other, cut_off)):
+        pairs = [p for t in model.tasks for p in ((one, t), (t, one)) if t != one]
+        step, healthy = plan(deaf(view, *pairs), spec, Policy()).steps
+        assert step.node.task_id == rest
+        assert one not in {node.task_id for node in healthy.nodes}
 
 
 def test_fewer_replicas():
