@@ -140,6 +140,10 @@ def _meet(server: Server, given: Sequence[str]) -> Reply:
 
 
 def _forget(server: Server, given: Sequence[str]) -> Reply:
+    for address in server.handshakes:
+        if _temporary_id(address) == given[0]:
+            del server.handshakes[address]
+            return "OK"
     entry = _known(server, given[0])
     if entry is server.me:
         raise Refused("I tried hard but I can't forget myself...")

@@ -89,6 +89,8 @@ class ModelConnection(NodeConnection):
         self, commands: Sequence[Command], timeout_s: float | None = None
     ) -> list[Reply | CommandRefused]:
         server = self._server
+        if not commands:
+            return []
         if self._closed:
             raise NodeUnreachable(f"The connection to {self} is closed.")
         await asyncio.sleep(LATENCY_S)

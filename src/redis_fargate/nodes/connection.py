@@ -124,6 +124,8 @@ class NodeConnection:
             NodeLoading, AuthenticationFailed: the node answers nothing else now.
 
         """
+        if not commands:
+            return []
         timeout_s = timeout_s or self._settings.answer_timeout_s
         answers: list[Any] = []
         async with self._turn:

@@ -4,14 +4,19 @@ Their addresses will be somebody else's, so they must not stay. But a master tha
 owns its slots until its successor is elected, and the voters must know it until then.
 """
 
+from collections.abc import Iterator
+
 from redis_fargate.topology.fleet import Entry, Fleet
 from redis_fargate.topology.steps import Forget
+
+_NOBODY = "unknown"
+"""The task of whom a node does not know yet."""
 
 
 def steps(fleet: Fleet) -> tuple[Forget, ...]:
     """Forget everybody who is gone, owns nothing and leads nobody, on all who know them."""
     gone = tuple(entry.id for entry in fleet.entries if entry.gone)
-    return tuple(
+    return tuple(_introductions(fleet)) + tuple(
         Forget(
             gone_id=entry.id,
             gone_task_id=entry.task_id,
@@ -22,6 +27,16 @@ def steps(fleet: Fleet) -> tuple[Forget, ...]:
         for entry in fleet.entries
         if entry.gone and not entry.slots and not _leads(fleet, entry)
     )
+
+
+def _introductions(fleet: Fleet) -> Iterator[Forget]:
+    """Those that are not answered, to tasks that are gone: whoever is there next would answer."""
+    addresses = {member.task.address for member in fleet.view.members}
+    for live in fleet.lives:
+        for peer in live.node.peers:
+            if "handshake" in peer.flags and peer.address not in addresses:
+                why = f"No task is at {peer.address} any more, and {live} is introduced there."
+                yield Forget(peer.id, _NOBODY, (live.ref,), why)
 
 
 def _leads(fleet: Fleet, gone: Entry) -> bool:

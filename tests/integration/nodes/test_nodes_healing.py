@@ -243,3 +243,18 @@ def test_who_is_cut_off_takes_no_masters_place_as_planned(fleet: Fleet) -> None:
         cluster.until_well()
         assert lonely.execute_command("ROLE")[0] == b"master"
     cluster.assert_whole()
+
+
+def test_an_introduction_to_a_task_that_is_gone_is_taken_back(fleet: Fleet) -> None:
+    """Another cluster's node may get its address, and answer: the two would become one."""
+    cluster = Cluster(fleet, Spec(3, 0), cluster_node_timeout="60000")
+    (gone,) = fleet.start(1)
+    gone.kill()
+    with cluster.client(cluster.masters()[0]) as client:
+        client.execute_command("CLUSTER MEET", gone.address, PORT)
+        assert (
+            "handshake"
+            in client.execute_command("CLUSTER NODES")[f"{gone.address}:{PORT}"]["flags"]
+        )
+        cluster.reconcile()
+        assert f"{gone.address}:{PORT}" not in client.execute_command("CLUSTER NODES")
