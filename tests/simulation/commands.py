@@ -69,7 +69,7 @@ def _line(server: Server, entry: Entry) -> str:
 
 
 def _pong_ms(server: Server, entry: Entry) -> int:
-    """When it was last heard of: now, unless one of the two waits for the other's answer."""
+    """When it was last heard of: now, unless one of the two is cut off, or waits for an answer."""
     if entry is server.me or entry.noaddr:
         return 0
     other = server.net.at.get(entry.address)
@@ -77,6 +77,7 @@ def _pong_ms(server: Server, entry: Entry) -> int:
     silent_s = [
         each.silent_since_s for each in (entry, mirror) if each and each.silent_since_s is not None
     ]
+    silent_s += [cut_s for end in (server, other) if end and (cut_s := server.net.cut.get(end))]
     return int(1000 * (EPOCH_S + min(silent_s, default=server.net.now_s)))
 
 

@@ -9,7 +9,7 @@ from redis_fargate.topology.view import Marker
 
 from . import slots as sets
 from .ecs import EcsTask, Status
-from .server import new_id
+from .server import Server, new_id
 
 if TYPE_CHECKING:
     from .history import History
@@ -68,14 +68,14 @@ def hide(history: "History", rng: random.Random) -> str:
     return _each(history, rng, 1, lambda task: _lose(history, task, history.net.unseen), "hide")
 
 
-def _lose(history: "History", task: EcsTask, lost: set) -> None:  # type: ignore[type-arg]
+def _lose(history: "History", task: EcsTask, lost: dict[Server, float]) -> None:
     server = task.server
     assert server is not None
-    lost.add(server)
+    lost[server] = history.net.now_s
     history.net.poke()
 
     def found() -> None:
-        lost.discard(server)
+        lost.pop(server, None)
         history.net.poke()
 
     history.service.later(1, 60, found)

@@ -30,10 +30,10 @@ class Network:
         self.rng = rng
         self.at: dict[str, Server] = {}
         """Address to the server that listens there."""
-        self.cut: set[Server] = set()
-        """Those whose bus reaches nobody, and nobody theirs."""
-        self.unseen: set[Server] = set()
-        """Those that the controller cannot reach."""
+        self.cut: dict[Server, float] = {}
+        """Those whose bus reaches nobody, and nobody theirs, and since when."""
+        self.unseen: dict[Server, float] = {}
+        """Those that the controller cannot reach, likewise."""
         self.elected: list[Server] = []
         """Winners of elections that nobody ordered, until somebody takes note."""
         self.misled: list[Server] = []
@@ -213,8 +213,8 @@ class Network:
         if not server.alive:
             return
         server.alive = False
-        self.cut.discard(server)
-        self.unseen.discard(server)
+        self.cut.pop(server, None)
+        self.unseen.pop(server, None)
         del self.at[server.address]
         self.keep_pace()
         for other in self.at.values():
