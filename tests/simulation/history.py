@@ -154,7 +154,8 @@ class History:
                 self.swings = Swings()
             try:
                 masters = self.controller.settings.spec.master_count
-                check_whole(self.service.servers(), masters, strays=self.service.reused)
+                strays = sets.ALL if self.service.reused else self.data.undeleted
+                check_whole(self.service.servers(), masters, strays=strays)
                 self.service.check_steady()
                 if settled:
                     break

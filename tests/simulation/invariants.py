@@ -27,6 +27,8 @@ class Data:
     def __init__(self, net: Network) -> None:
         self._net = net
         self.acknowledged: dict[str, int] = {}
+        self.undeleted = 0
+        """Slots of which some master may have old keys, for it had not heard that they had left."""
 
     def check(self) -> None:
         for key, version in self.acknowledged.items():
@@ -72,6 +74,7 @@ class Data:
         for replica in self._net.servers():
             if replica.me.master_id == dead.id:
                 for key, version in replica.keys.items():
+                    self.undeleted |= 0 if key in dead.keys else 1 << KEY_SLOTS[key]
                     if KEY_SLOTS[key] in dead.migrating:
                         known = self.acknowledged.get(key, 0)
                         self.acknowledged[key] = min(known, version)
@@ -182,10 +185,11 @@ class Swings:
         self._seen[shape], self._last = self._count, shape
 
 
-def check_whole(servers: list[Server], master_count: int, *, strays: bool) -> None:
+def check_whole(servers: list[Server], master_count: int, *, strays: int) -> None:
     """I4: the cluster is one, everybody knows everybody and nobody else, all slots are served.
 
-    Every master has its share of them, and no key of another's, unless ``strays`` are to be borne.
+    Every master has its share of them, and no key of another's but of the slots ``strays``: nobody
+    reads those, and they are dropped before their slot comes back.
     """
     ids = {server.id for server in servers}
     served = 0
@@ -211,7 +215,7 @@ def check_whole(servers: list[Server], master_count: int, *, strays: bool) -> No
         raise Broken(f"I4: {masters} masters, {master_count} wanted")
 
 
-def _check_share(master: Server, master_count: int, *, strays: bool) -> None:
+def _check_share(master: Server, master_count: int, *, strays: int) -> None:
     share = master.me.slots.bit_count()
     if not share:
         raise Broken(f"I4: {master} is a master without slots")
@@ -219,5 +223,5 @@ def _check_share(master: Server, master_count: int, *, strays: bool) -> None:
         raise Broken(f"I4: {master} has {share} slots, and there are {master_count} masters")
     if master.migrating or master.importing:
         raise Broken(f"I4: {master} has slots in flight")
-    if key_bits(master.keys) & ~master.me.slots and not strays:
+    if key_bits(master.keys) & ~(master.me.slots | strays):
         raise Broken(f"I4: {master} has keys of slots that are another's")
