@@ -94,7 +94,14 @@ def _to_shards_of_old_tasks(fleet: Fleet, spec: Spec) -> Iterator[Replicate]:
         if live not in kept and fleet.is_current(live)
     ]
     if spare:
-        mover = min(spare, key=lambda live: (live.task.zone == poor.task.zone, live.task.id))
+        mover = min(
+            spare,
+            key=lambda live: (
+                fleet.is_cut_off(live),
+                live.task.zone == poor.task.zone,
+                live.task.id,
+            ),
+        )
         why = f"The shard of {poor} needs tasks on an old task definition, and can have this one."
         yield Replicate(mover.ref, poor.ref, why, Phase.SHAPE)
 
@@ -110,6 +117,7 @@ def _to_more_masters(fleet: Fleet, cast: Masters, spec: Spec) -> Iterator[Reset]
     convert = min(
         followers[rich.node.id],
         key=lambda live: (
+            fleet.is_cut_off(live),
             not fleet.is_current(live),
             per_zone[live.task.zone],
             live.task.id,
@@ -146,6 +154,7 @@ def _to_poorer_masters(fleet: Fleet, cast: Masters, spec: Spec) -> Iterator[Repl
         mover = min(
             followers[rich.node.id],
             key=lambda live: (
+                fleet.is_cut_off(live),
                 live.task.zone == poor.task.zone,
                 live.task.zone != rich.task.zone,
                 live.task.id,

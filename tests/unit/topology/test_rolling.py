@@ -12,7 +12,7 @@ from model import Controller, Model, assert_formed, deaf
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.protecting import LASTS_S, RENEWED_S
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import Failover, Protect, Release, Replicate, Unprotect
+from redis_fargate.topology.steps import Failover, Protect, Release, Replicate, Reset, Unprotect
 from redis_fargate.topology.view import Role
 
 SPEC = Spec(3, 3)
@@ -165,6 +165,18 @@ def test_another_heir_takes_over_instead_of_who_is_cut_off():
         step, healthy = plan(deaf(view, *pairs), spec, Policy()).steps
         assert step.node.task_id == rest
         assert one not in {node.task_id for node in healthy.nodes}
+
+
+def test_who_is_cut_off_is_the_last_to_become_something_else():
+    """It would know nobody, and could not be introduced to anybody."""
+    spec = Spec(4, 5)
+    model = Service("abcabcabc", Spec(3, 6)).model
+    (chosen,) = plan(model.view(), spec, Policy()).steps
+    cut_off = chosen.node.task_id
+    pairs = [p for t in model.tasks for p in ((cut_off, t), (t, cut_off)) if t != cut_off]
+    (other,) = plan(deaf(model.view(), *pairs), spec, Policy()).steps
+    assert isinstance(other, Reset)
+    assert other.node.task_id != cut_off
 
 
 def test_fewer_replicas():
