@@ -36,9 +36,14 @@ class Data:
                 raise Broken(f"I1: {key} was written as {version}; {self._best(key)} is left")
 
     def excuse(self) -> None:
-        """Write off what processes that have ended have taken with them."""
+        """Write off what processes that have ended have taken with them.
+
+        Who was told to follow another master, when there were others, will lose its copies.
+        """
+        servers = [server for server in self._net.servers() if not server.other_data]
         for key, version in self.acknowledged.items():
-            self.acknowledged[key] = min(version, self._best(key))
+            left = max((server.keys.get(key, 0) for server in servers), default=0)
+            self.acknowledged[key] = min(version, left)
 
     def excuse_election(self, winner: Server) -> None:
         """Write off what the winner's master had not copied to it.
