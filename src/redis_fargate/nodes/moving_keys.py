@@ -30,6 +30,8 @@ _WORKERS = 2
 source works for the other."""
 _FIRST_GROUP = 8
 _LARGEST_GROUP = 64
+_CHECKED_S = 0.2
+"""For so long a target counts as in contact: that it is not, shows after seconds only."""
 _KEYS_AT_ONCE = 1000
 """Looked up, and weighed, in one exchange: some 2 ms of the source's time."""
 _GRACE_S = 5.0
@@ -114,6 +116,7 @@ class _Mover:
         self._pacer = pacer
         self._ends_s = ends_s
         self._group_size = _FIRST_GROUP
+        self._checked_s = float("-inf")
         self._now_s = asyncio.get_running_loop().time
 
     async def work(self) -> None:
@@ -137,7 +140,9 @@ class _Mover:
 
     async def _close(self, group: Sequence[int]) -> None:
         """Give the slots to the target; to the source, which has no keys of them, at last."""
-        await check_contact(self._target)
+        if self._now_s() - self._checked_s > _CHECKED_S:
+            await check_contact(self._target)
+            self._checked_s = self._now_s()
         commands = [("CLUSTER", "SETSLOT", slot, "NODE", self._step.target.id) for slot in group]
         await self._target.pipeline(*commands)
         await self._source.pipeline(*commands)
