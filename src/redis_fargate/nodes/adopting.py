@@ -1,6 +1,7 @@
 """Serving slots again whose data is lost. Where it is not, that would lose it."""
 
 from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
@@ -21,7 +22,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
 
     Raises:
         PreconditionFailed: the node is a replica; by its table somebody who is not gone owns a
-            slot; or a former owner answers.
+            slot; a former owner answers; or the node is out of contact with the others.
         StepFailed: it does not serve the slots.
 
     """
@@ -52,6 +53,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
         for gone_id, address in addresses
         if address
     )
+    await check_contact(connection, step.gone)
     bounds = [bound for piece in slots for bound in (piece.first, piece.last)]
     await connection.pipeline(
         ("MULTI",),

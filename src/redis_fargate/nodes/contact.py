@@ -1,5 +1,7 @@
 """Whether a node is in contact with the others: from one that is not, they may have moved on."""
 
+from collections.abc import Collection
+
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
 from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
@@ -13,12 +15,13 @@ _FRESH_MS = 2000
 _PATIENCE_S = 3.0
 
 
-async def check_contact(node: NodeConnection) -> None:
+async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> None:
     """See that a node has heard of a peer just now, and of a majority of the masters lately.
 
     A master that is given slots raises its config epoch without asking anybody
     (https://valkey.io/topics/cluster-spec/). If the others cannot hear it, they may elect a replica
     in its place at the same time; it must not win against that one, which has taken writes since.
+    Masters that are ``gone``, by their ids, elect nobody.
 
     Raises:
         PreconditionFailed: it has not, for as long as it takes to be sure.
@@ -27,6 +30,13 @@ async def check_contact(node: NodeConnection) -> None:
     async for _ in attempts(_PATIENCE_S):
         nodes, info, setting = await node.pipeline(*_QUESTIONS)
         table = parse_nodes(str(nodes))
+        masters = [
+            peer
+            for peer in (table.myself, *table.peers)
+            if peer.role is Role.MASTER and peer.slots and peer.id not in gone
+        ]
+        if all(peer.myself for peer in masters):
+            return
         now_ms = int(parse_info(str(info))["server_time_usec"]) // 1000
         timeout_ms = int(setting[1]) if isinstance(setting, list) else 0
         pongs_ms = parse_pongs(str(nodes))
@@ -35,8 +45,8 @@ async def check_contact(node: NodeConnection) -> None:
         imported = from_numbers(each.slot for each in table.open_slots if each.importing_from)
         voters = [
             peer.myself or ages_ms[peer.id] < timeout_ms / 2 + _FRESH_MS  # all are asked so often
-            for peer in (table.myself, *table.peers)
-            if peer.role is Role.MASTER and subtract(peer.slots, imported)
+            for peer in masters
+            if subtract(peer.slots, imported)
         ]
         if min(ages_ms.values()) < _FRESH_MS and sum(voters) > len(voters) / 2:
             return

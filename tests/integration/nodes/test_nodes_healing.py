@@ -11,7 +11,7 @@ from redis.cluster import RedisCluster
 from checking import key_of
 from clustering import CONFIG, DEADLINE_S, KEYS, SETTINGS, Cluster, ref
 from redis_fargate.nodes.connection import Connections
-from redis_fargate.nodes.errors import StepFailed
+from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.execute import execute
 from redis_fargate.topology.slots import key_slot, numbers
 from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
@@ -258,3 +258,22 @@ def test_an_introduction_to_a_task_that_is_gone_is_taken_back(fleet: Fleet) -> N
         )
         cluster.reconcile()
         assert f"{gone.address}:{PORT}" not in client.execute_command("CLUSTER NODES")
+
+
+def test_who_is_cut_off_adopts_nothing(fleet: Fleet) -> None:
+    """It would claim all it has anew, beside a replica of its own that others may be electing."""
+    cluster = Cluster(fleet, Spec(4, 0))
+    lonely, gone, *_ = cluster.masters()
+    adopt = AdoptSlots(ref(lonely), gone.node.slots, (gone.node.id,), "Because.")
+
+    async def take() -> None:
+        async with Connections(SETTINGS) as connections:
+            await execute([adopt], connections, DEADLINE_S)
+
+    with cluster.client(lonely) as client:
+        with cluster.cut_off(lonely):
+            until(lambda: client.cluster("info")["cluster_state"] == "fail")
+            cluster.kill(gone)
+            with pytest.raises(PreconditionFailed, match="to be in contact with the cluster"):
+                asyncio.run(take())
+        asyncio.run(take())
