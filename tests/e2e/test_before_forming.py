@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +144,10 @@ def test_a_stranger_at_a_tasks_address_and_two_controllers_that_form(cli: Cli) -
 def test_the_processes_of_the_tasks_know_no_password(cli: Cli) -> None:
     up = cli.up("--masters", "1", "--replicas", "0")
     for pid in cli.processes():
-        with open(f"/proc/{pid}/cmdline", "rb") as cmdline:  # noqa: PTH123
+        # A health check may have ended by now.
+        with (
+            suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/{pid}/cmdline", "rb") as cmdline,  # noqa: PTH123
+        ):
             assert up.password.encode() not in cmdline.read()
     assert os.stat(cli.home).st_mode & 0o077 == 0  # noqa: PTH116
