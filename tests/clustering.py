@@ -167,7 +167,7 @@ class Cluster:
     def assert_whole(self) -> None:
         """Reconcile until nothing is waited for any more: everybody says ok, and has all keys."""
         self.until_well()
-        settings = {name.replace("_", "-"): value for name, value in CONFIG.items()}
+        settings = {name.replace("_", "-"): self.config[name] for name in CONFIG}
         assert_as_wanted(self.reconciler.members, self.spec, settings)
         survivor = self.server(self.reconciler.members[0])
         assert_others_agree(self.fleet, survivor)

@@ -84,12 +84,26 @@ async def _promote(
         if myself.role is Role.MASTER and (
             step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections)
         ):
+            if step.mode is not FailoverMode.PLANNED:
+                await _outrank(step, connection)
             return
     raise StepFailed(
         f"{step.node} was told to take the place of its master {step.master_id} "
         f"({step.mode.value}), and is still its replica after {_FAILOVER_S:g} s: most of "
         "the masters have to answer it."
     )
+
+
+async def _outrank(step: Failover, connection: NodeConnection) -> None:
+    """See that a node's claim is newer than the one of the master that is gone.
+
+    One that was elected before, and was replaced since, may count the votes of that election once
+    more and keep its old config epoch (Redis 7.0, for two node timeouts): nobody would believe it.
+    """
+    table = await node_table(connection)
+    gone = table.peer(step.master_id)
+    if gone is not None and gone.config_epoch >= table.myself.config_epoch:
+        await connection.call("CLUSTER", "BUMPEPOCH")
 
 
 async def _check_unserved(step: Failover, table: NodeTable, connections: Connections) -> None:
