@@ -17,9 +17,8 @@ from redis_fargate.nodes.settings import ConnectionSettings
 if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import TaskTypeDef
 
-Task = Annotated[
-    str, typer.Argument(help="A task's id, the unique beginning of one, or its address.")
-]
+_TASK_HELP = "A task's id, the unique beginning of one, or its address."
+Task = Annotated[str, typer.Argument(help=_TASK_HELP)]
 
 
 def kill_task(
@@ -95,12 +94,7 @@ def resume(
 
 
 def cut(
-    tasks: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TASK", help="A task's id, the unique beginning of one, or its address."
-        ),
-    ],
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK", help=_TASK_HELP)],
     as_json: Json = False,  # noqa: FBT002 - an option, given by name
 ) -> None:
     """Cut tasks off from their peers (the cluster bus), but from nobody else, until `mend`.

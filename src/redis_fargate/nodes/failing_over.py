@@ -80,12 +80,12 @@ async def _promote(
     how = () if step.mode is FailoverMode.PLANNED else (step.mode.value.upper(),)
     await connection.call("CLUSTER", "FAILOVER", *how)
     async for _ in attempts(min(patience_s, _FAILOVER_S)):
-        myself = (await node_table(connection)).myself
-        if myself.role is Role.MASTER and (
+        table = await node_table(connection)
+        if table.myself.role is Role.MASTER and (
             step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections)
         ):
             if step.mode is not FailoverMode.PLANNED:
-                await _outrank(step, connection)
+                await _outrank(step, table, connection)
             return
     raise StepFailed(
         f"{step.node} was told to take the place of its master {step.master_id} "
@@ -94,13 +94,12 @@ async def _promote(
     )
 
 
-async def _outrank(step: Failover, connection: NodeConnection) -> None:
+async def _outrank(step: Failover, table: NodeTable, connection: NodeConnection) -> None:
     """See that a node's claim is newer than the one of the master that is gone.
 
     One that was elected before, and was replaced since, may count the votes of that election once
     more and keep its old config epoch (Redis 7.0, for two node timeouts): nobody would believe it.
     """
-    table = await node_table(connection)
     gone = table.peer(step.master_id)
     if gone is not None and gone.config_epoch >= table.myself.config_epoch:
         await connection.call("CLUSTER", "BUMPEPOCH")

@@ -174,8 +174,9 @@ class _Mover:
 
     async def _sizes_bytes(self, keys: dict[int, list[Key]]) -> Iterator[int]:
         """How large each key is, in order; 0 where it has gone, of which the source says ASK."""
-        questions = [("MEMORY", "USAGE", name) for names in keys.values() for name in names]
-        sizes = await self._source.exchange(questions) if questions else []
+        sizes = await self._source.exchange(
+            [("MEMORY", "USAGE", name) for names in keys.values() for name in names]
+        )
         return (size if isinstance(size, int) else 0 for size in sizes)
 
     def _batches(self, keys: dict[int, list[Key]], sizes: Iterator[int]) -> Iterator[_Batch]:

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from redis_fargate.topology.fleet import Entry, Fleet
 from redis_fargate.topology.steps import Forget
 
-_NOBODY = "unknown"
-"""The task of whom a node does not know yet."""
-
 
 def steps(fleet: Fleet) -> tuple[Forget, ...]:
     """Forget everybody who is gone, owns nothing and leads nobody, on all who know them."""
@@ -36,7 +33,7 @@ def _introductions(fleet: Fleet) -> Iterator[Forget]:
         for peer in live.node.peers:
             if "handshake" in peer.flags and peer.address not in addresses:
                 why = f"No task is at {peer.address} any more, and {live} is introduced there."
-                yield Forget(peer.id, _NOBODY, (live.ref,), why)
+                yield Forget(peer.id, "", (live.ref,), why)
 
 
 def _leads(fleet: Fleet, gone: Entry) -> bool:
