@@ -39,7 +39,7 @@ def assert_as_wanted(
     assert max(followers) - min(followers) <= 1
     for node in nodes:
         assert node.cluster_ok
-        known = [peer for peer in node.peers if "handshake" not in peer.flags]
+        known = [peer for peer in node.peers if not peer.in_handshake]
         assert {peer.id for peer in known} == {n.id for n in nodes} - {node.id}
         assert node.replication.link_up is not False
         assert node.settings == settings

@@ -97,7 +97,7 @@ class _Bus:
                 "first, with `redis-fargate local fault mend`, and cut off all at once."
             )
         for address, table in tables.items():
-            known = {peer.address for peer in table.peers if "handshake" not in peer.flags}
+            known = {peer.address for peer in table.peers if not peer.in_handshake}
             if strangers := tables.keys() - known - {address}:
                 raise CannotCut(
                     f"The node at {address} does not know {', '.join(sorted(strangers))} yet: "
@@ -135,7 +135,7 @@ class _Bus:
                 if peer.address in tables and concerned(frozenset((address, peer.address)))
             ]
             # An answer that is still to come would tell of what is announced by then.
-            met = [(address, peer.address) for address, peer in pairs if "handshake" in peer.flags]
+            met = [(address, peer.address) for address, peer in pairs if peer.in_handshake]
             meetings: dict[str, list[Command]] = {}
             for address, peer in pairs:
                 if peer.bus_port != port and (address, peer.address) not in met:

@@ -42,8 +42,9 @@ async def forget(step: Forget, connections: Connections) -> None:
         if entry:
             _check_entry(step, node, table, entry)
             holders.append(connection)
-            addresses.add(entry.address)
-    await together(check_silent(step.gone_id, address, connections) for address in addresses - {""})
+            if entry.address and not entry.in_handshake:  # whose id is nobody's, and haste is due
+                addresses.add(entry.address)
+    await together(check_silent(step.gone_id, address, connections) for address in addresses)
     await together(_send(step, connection) for connection in holders)
 
 

@@ -144,7 +144,7 @@ def missing_peers(table: NodeTable, peers: Sequence[NodeRef]) -> tuple[NodeRef, 
     known = {
         (peer.id, peer.address)
         for peer in table.peers
-        if "handshake" not in peer.flags and "noaddr" not in peer.flags
+        if not peer.in_handshake and "noaddr" not in peer.flags
     }
     me = table.myself.id
     return tuple(peer for peer in peers if peer.id != me and (peer.id, peer.address) not in known)

@@ -82,9 +82,7 @@ class Fleet:
         self.running = tuple(live for live in self.lives if live.task.running)
         self.by_id: Mapping[str, Live] = {live.node.id: live for live in self.lives}
         self._tables = {
-            live.node.id: {
-                peer.id: peer for peer in live.node.peers if "handshake" not in peer.flags
-            }
+            live.node.id: {peer.id: peer for peer in live.node.peers if not peer.in_handshake}
             for live in self.lives
         }
         self._judged: dict[int, bool] = {}

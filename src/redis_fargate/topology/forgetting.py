@@ -31,7 +31,7 @@ def _introductions(fleet: Fleet) -> Iterator[Forget]:
     addresses = {member.task.address for member in fleet.view.members}
     for live in fleet.lives:
         for peer in live.node.peers:
-            if "handshake" in peer.flags and peer.address not in addresses:
+            if peer.in_handshake and peer.address not in addresses:
                 why = f"No task is at {peer.address} any more, and {live} is introduced there."
                 yield Forget(peer.id, "", (live.ref,), why)
 

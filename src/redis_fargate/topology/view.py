@@ -67,6 +67,11 @@ class Peer:
     slots: SlotRanges
     myself: bool = False
 
+    @property
+    def in_handshake(self) -> bool:
+        """Whether its address was met (CLUSTER MEET) and has not answered: its id is made up."""
+        return "handshake" in self.flags
+
 
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
