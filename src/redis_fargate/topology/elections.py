@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis_fargate.topology.fleet import Fleet, Live
-from redis_fargate.topology.slots import SlotRanges, subtract
+from redis_fargate.topology.slots import SlotRanges
 
 _VOTING_S = 5.0
 """What an election takes once the failure is known: delays by chance and by rank, the votes."""
@@ -31,23 +31,24 @@ class Election:
 
 def pending(fleet: Fleet) -> tuple[Election, ...]:
     """All elections that Redis can hold by itself and has not held yet, in order of slots."""
-    served = [piece for live in fleet.lives for piece in live.node.slots]
     owners = [(live.node.id, live.node.slots, live.task.running) for live in fleet.lives]
-    owners += [
-        (entry.id, subtract(entry.slots, served), entry.staying and entry.alive)
-        for entry in fleet.entries
-    ]
+    owners += [(entry.id, slots, entry.staying and entry.alive) for entry, slots in fleet.unserved]
     owners = [owner for owner in owners if owner[1]]
     voters = sum(stays for _, _, stays in owners)
     if 2 * voters <= len(owners):
         return ()
     elections = []
     for master_id, slots, stays in owners:
-        heirs = [live for live in fleet.replicas(master_id) if not live.node.barred]
+        heirs = [live for live in fleet.replicas(master_id) if _is_candidate(live)]
         if heirs and not stays:
             heir = max(heirs, key=lambda live: (live.node.replication.offset, live.task.id))
             elections.append(Election(master_id, slots, heir))
     return tuple(sorted(elections, key=lambda election: election.slots))
+
+
+def _is_candidate(live: Live) -> bool:
+    """Redis elects nobody who never had a link: its data is as old as can be."""
+    return not live.node.barred and live.node.replication.linked_once
 
 
 def duration_s(elections: Sequence[Election]) -> float:

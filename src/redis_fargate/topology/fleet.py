@@ -10,6 +10,7 @@ from redis_fargate.topology.slots import (
     SlotRanges,
     count,
     normalized,
+    subtract,
     uncontested,
 )
 from redis_fargate.topology.steps import NodeRef
@@ -55,6 +56,8 @@ class Entry:
     master_id: str | None
     slots: SlotRanges
     """What it owns by anybody's table."""
+    config_epoch: int
+    """The newest by which it does so."""
     known_by: tuple[Live, ...]
 
     @property
@@ -102,6 +105,20 @@ class Fleet:
     def served(self) -> SlotRanges:
         """What they own."""
         return normalized(_slots(self.masters))
+
+    @cached_property
+    def unserved(self) -> tuple[tuple[Entry, SlotRanges], ...]:
+        """Those of ``entries`` that own slots which none of ``masters`` does, and which slots.
+
+        Of several by whose claims a slot is theirs the one with the newest: it has replaced others.
+        """
+        owned = self.served
+        found = []
+        for entry in sorted(self.entries, key=lambda entry: -entry.config_epoch):
+            if slots := subtract(entry.slots, owned):
+                found.append((entry, slots))
+                owned = normalized((*owned, *slots))
+        return tuple(found)
 
     def is_current(self, live: Live) -> bool:
         """Whether a task runs what the service is to run."""
@@ -269,6 +286,7 @@ class Fleet:
             role=peers[0].role,
             master_id=next((peer.master_id for peer in peers if peer.master_id), None),
             slots=normalized(piece for peer in peers for piece in peer.slots),
+            config_epoch=max(peer.config_epoch for peer in peers),
             known_by=tuple(live for live, _ in lines),
         )
 

@@ -68,9 +68,14 @@ def _is_known(fleet: Fleet, live: Live) -> bool:
 
 
 def _is_behind(fleet: Fleet, heir: Live, gone: Entry) -> bool:
-    """Whether a replica has not heard yet that others serve slots of its master."""
+    """Whether a replica has not heard yet what others know.
+
+    That they serve slots of its master; or, by the epoch, that somebody may have served them, who
+    is gone as well. It would choose an epoch that has been used, and nobody would believe it.
+    """
     claim = next((peer.slots for peer in heir.node.peers if peer.id == gone.id), ())
-    return bool(common(claim, fleet.served))
+    newest = max(live.node.current_epoch for live in fleet.lives)
+    return heir.node.current_epoch < newest or bool(common(claim, fleet.served))
 
 
 def _acquaintances(live: Live) -> int:
@@ -86,11 +91,8 @@ def _lacking(fleet: Fleet) -> int:
     Masters that run and do not answer may be on the other side of a partition, and hold an election
     there: a takeover beside it would make two masters of one shard.
     """
-    voters = owners = len(fleet.masters)
-    for entry in fleet.entries:
-        if subtract(entry.slots, fleet.served):
-            owners += 1
-            voters += entry.listed
+    owners = len(fleet.masters) + len(fleet.unserved)
+    voters = len(fleet.masters) + sum(entry.listed for entry, _ in fleet.unserved)
     return owners // 2 + 1 - voters
 
 

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model import Controller, Model, assert_formed
 
+from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import normalized, split
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import Failover, FailoverMode, Meet
-from redis_fargate.topology.view import Role, Trouble
+from redis_fargate.topology.view import Member, Role, Trouble, View
 
 
 def formed(zones: str, spec: Spec) -> Model:
@@ -116,6 +117,73 @@ def test_a_replica_that_has_not_heard_who_serves_its_masters_slots_does_not_take
     view = replace(view, members=tuple(map(after_moving, view.members)))
     expected = [(heir, FailoverMode.TAKEOVER)] if heard else []
     assert failovers(plan(view, spec, Policy())) == expected
+
+
+def superseded(model: Model, heir: str, successor: str) -> View:
+    """What is seen once a successor was elected and has gone, too, and a replica was cut off."""
+    gone, elected = (model.servers[task_id] for task_id in ("t001", successor))
+    model.kill("t001")
+    model.kill(successor)
+    view = model.view()
+
+    def known(member: Member) -> Member:
+        node = member.node
+        assert node is not None
+        if member.task.id == heir:
+            return replace(member, node=replace(node, current_epoch=3))
+        claims = {gone.id: (1, ()), elected.id: (4, gone.slots)}
+        peers = []
+        for peer in node.peers:
+            epoch, slots = claims.get(peer.id, (peer.config_epoch, peer.slots))
+            peers.append(replace(peer, config_epoch=epoch, slots=slots))
+        return replace(member, node=replace(node, current_epoch=4, peers=tuple(peers)))
+
+    return replace(view, members=tuple(map(known, view.members)))
+
+
+def test_who_took_over_and_is_gone_as_well_does_not_count_twice():
+    """Two of three masters are left to vote, by whichever of the two claims."""
+    spec = Spec(3, 6)
+    model = formed("abcabcabc", spec)
+    heir, successor = replicas_of(model, "t001")
+    fleet = Fleet(superseded(model, heir, successor))
+    ((owner, _),) = fleet.unserved
+    assert owner.task_id == successor
+    made = plan(fleet.view, spec, Policy())
+    assert FailoverMode.TAKEOVER not in {mode for _, mode in failovers(made)}
+
+
+def test_a_replica_that_has_not_heard_of_the_newest_epoch_takes_over_without_a_vote_later():
+    """Somebody may have used the epoch that it would choose, and nobody would believe it."""
+    spec = Spec(2, 4)
+    model = formed("ababab", spec)
+    heir, successor = replicas_of(model, "t001")
+    view = superseded(model, heir, successor)
+    assert failovers(plan(view, spec, Policy())) == []
+    heard = (replace(m, node=replace(m.node, current_epoch=4)) for m in view.members if m.node)
+    view = replace(view, members=tuple(heard))
+    assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.TAKEOVER)]
+
+
+def test_nobody_waits_for_the_election_of_who_never_had_a_link():
+    """Redis elects nobody whose data is that old: what is lost is said."""
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (replica,) = replicas_of(model, "t001")
+    model.kill("t001")
+    view = model.view()
+
+    def never_linked(member: Member) -> Member:
+        node = member.node
+        assert node is not None
+        if member.task.id != replica:
+            return member
+        nothing = replace(node.replication, offset=0, linked_once=False, link_up=False)
+        return replace(member, node=replace(node, replication=nothing, keys=0))
+
+    made = plan(replace(view, members=tuple(map(never_linked, view.members))), spec, Policy())
+    assert not made.soon_s
+    assert "They stay unserved" in " ".join(made.waiting)
 
 
 def test_the_replica_with_the_most_data_wins():
