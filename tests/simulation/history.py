@@ -161,6 +161,9 @@ class History:
                     break
             except Broken as error:
                 if self.net.now_s > deadline_s:
+                    self._judge_loss()  # who was the last holder may have given up since
+                    if self.hopeless:
+                        return
                     last = self.controller.last
                     raise Broken(f"{error}; the last run said {last and last.verdict}") from None
         await self._stays()
@@ -232,9 +235,9 @@ class History:
         served = heired = 0
         for server in self.net.servers():
             served |= server.me.slots
-            master = server.master
-            if master is not None and server.link and server.offset and not server.other_data:
-                heired |= master.slots
+            master, link = server.master, server.link
+            if master is not None and link and server.offset and not server.other_data:
+                heired |= master.slots if server.keys or link.followed else 0
         if served | heired != sets.ALL:
             self.hopeless = "a shard has no holder left"
 

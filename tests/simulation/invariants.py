@@ -48,8 +48,10 @@ class Data:
     def excuse_election(self, winner: Server) -> None:
         """Write off what the winner's master had not copied to it.
 
-        What it does not have at all may have been moved away from its master.
+        What it does not have at all may have been moved away from its master. What it has beside
+        its slots had left that one, and it had not heard of it.
         """
+        self.undeleted |= sets.without(key_bits(winner.keys), winner.me.slots)
         for key, version in self.acknowledged.items():
             if winner.me.slots >> KEY_SLOTS[key] & 1:
                 own = winner.keys.get(key) or self._in_flight(key)
