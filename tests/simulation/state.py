@@ -63,6 +63,13 @@ class State:
         table.owner = None
         return True
 
+    def heed(self, lease: Lease) -> bool:
+        self._called()
+        table = self.table
+        told = table.dirty and (table.owner, table.fencing) == (lease.owner, lease.fencing)
+        table.dirty &= not told
+        return told
+
     def marker(self) -> Remembered:
         self._called()
         return Remembered(self.table.marker, self.table.forming, self.table.moving)

@@ -138,14 +138,21 @@ class StateTable:
             ConditionExpression=_OURS + clean,
             ExpressionAttributeValues=values | ({} if even_if_dirty else {":no": {"BOOL": False}}),
         )
-        if released or even_if_dirty:
-            return True
-        cleaned = self._updated(
+        return bool(released) or even_if_dirty or not self.heed(lease)
+
+    def heed(self, lease: Lease) -> bool:
+        """Tell whether another run has marked our lease dirty, and make it clean again."""
+        told = self._updated(
             UpdateExpression="SET dirty = :no",
-            ConditionExpression=_OURS,
-            ExpressionAttributeValues=values | {":no": {"BOOL": False}},
+            ConditionExpression=f"{_OURS} AND dirty = :yes",
+            ExpressionAttributeValues={
+                ":me": {"S": lease.owner},
+                ":fencing": {"N": str(lease.fencing)},
+                ":yes": {"BOOL": True},
+                ":no": {"BOOL": False},
+            },
         )
-        return not cleaned
+        return told is not None
 
     def marker(self) -> Remembered:
         """Read what the marker says."""

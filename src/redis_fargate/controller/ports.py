@@ -31,6 +31,9 @@ class State(Protocol):
     def release(self, lease: Lease, *, even_if_dirty: bool) -> bool:
         """Let go of the lease; False if there is reason to look again first."""
 
+    def heed(self, lease: Lease) -> bool:
+        """Tell whether there is reason to look again; each reason is told of once."""
+
     def marker(self) -> Remembered:
         """Read the marker."""
 

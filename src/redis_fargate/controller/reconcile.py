@@ -20,13 +20,17 @@ from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import SLOT_COUNT, count
 from redis_fargate.topology.steps import (
     AdoptSlots,
+    AwaitAgreement,
+    AwaitHealthy,
     BeginForming,
     FinishForming,
+    Meet,
     NodeStep,
     NoteMoving,
     Phase,
     Protect,
     Release,
+    Replicate,
     Step,
     Unprotect,
 )
@@ -42,6 +46,10 @@ STARTING_S = 30.0
 RETRIES = 5
 """How many failures, after each of which it looks again, a run bears."""
 _PAUSE_S = 0.25
+_HEED_S = 1.0
+"""How often a run that waits for nodes asks whether something else has happened meanwhile."""
+_WAITING = (Meet, AwaitAgreement, Replicate, AwaitHealthy)
+"""Steps that may take a minute, since they wait for what nodes do by themselves."""
 _SEPARABLE = frozenset({Phase.SETTLE, Phase.SHAPE})
 """Phases that may wait until others have done what they can: nobody's data hangs on them."""
 
@@ -51,6 +59,10 @@ Progress: TypeAlias = Callable[[Sequence[StepReport], float], None]
 
 class _OutOfTime(Exception):
     """No time for another wave."""
+
+
+class _LookAgain(Exception):
+    """Something has happened while nodes were waited for."""
 
 
 class _NoEffect(TemporaryError):
@@ -200,7 +212,7 @@ class _Run:
                     raise self._put_off.popitem()[1]
             except LeaseLost:
                 raise
-            except StillMoving:
+            except (StillMoving, _LookAgain):
                 self._taken = None
             except TemporaryError as error:
                 failures += 1
@@ -337,7 +349,29 @@ class _Run:
             await self._rooms.nodes.check_spare(spare)
             await self._protect([step.task_arn for step in spare], 0)
         if node_steps:
-            await self._rooms.nodes.execute(node_steps, self._left_s())
+            await self._execute(node_steps, lease)
+
+    async def _execute(self, steps: Sequence[NodeStep], lease: Lease) -> None:
+        """Take steps on nodes; what only waits gives way to what has happened meanwhile.
+
+        That may be the loss of a master. What was waited for goes on by itself.
+        """
+        work = asyncio.ensure_future(self._rooms.nodes.execute(steps, self._left_s()))
+        waits = all(isinstance(each, _WAITING) and each.phase is not Phase.FORM for each in steps)
+        try:
+            while not (await asyncio.wait({work}, timeout=_HEED_S if waits else None))[0]:
+                if await self._told(lease):
+                    raise _LookAgain
+            work.result()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _told(self, lease: Lease) -> bool:
+        try:
+            return await asyncio.to_thread(self._rooms.state.heed, lease)
+        except TemporaryError:
+            return False
 
     def _count_losses(self, wave: Sequence[Step]) -> None:
         """Remember what was given up: its data is lost, and now it is served without."""

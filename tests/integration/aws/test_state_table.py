@@ -49,6 +49,21 @@ def test_a_marked_lease_is_kept_once_and_then_let_go(state):
     assert isinstance(state.acquire("d", 60), Lease)
 
 
+def test_a_holder_is_told_once_of_what_has_marked_its_lease(state, clock):
+    lease = state.acquire("a", 60)
+    assert not state.heed(lease)
+    state.acquire("b", 60)
+    state.acquire("c", 60)
+    assert state.heed(lease)
+    assert not state.heed(lease)
+    state.acquire("b", 60)
+    clock.now += 60.5
+    state.acquire("d", 60)
+    state.acquire("b", 60)
+    assert not state.heed(lease)  # it is another's by now
+    assert state.release(lease, even_if_dirty=False)
+
+
 def test_a_new_holder_starts_clean(state):
     first = state.acquire("a", 60)
     state.acquire("b", 60)

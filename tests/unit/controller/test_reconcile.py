@@ -26,6 +26,7 @@ from redis_fargate.topology.slots import SlotRange
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AdoptSlots,
+    AwaitHealthy,
     BeginForming,
     ChangeSettings,
     FinishForming,
@@ -52,6 +53,8 @@ DONE = Plan()
 FORM = Plan((BEGIN, LOWER, FINISH))
 MOVING = (SlotRange(3, 4),)
 ADOPT = AdoptSlots(NODE, MOVING, (), why="Two slots are lost.")
+WAIT = AwaitHealthy((NODE,), why="Slow.", phase=Phase.JOIN)
+FORMING_WAIT = dataclasses.replace(WAIT, phase=Phase.FORM)
 SHAPE = Plan((Reset(NODE, None, why="one master too few"),))
 
 
@@ -65,11 +68,14 @@ class World:
         self.held_by = None
         self.blocked = ()
         self.knocks = 0  # how often others have knocked when the lease is let go
+        self.told = []  # whether something has happened, each time that a wave's length asks
+        self.lasts_s = {}  # kind of step to how long it takes
         self.without = []  # phases that are left out of each plan
         self.failures = {}  # diary entry to the errors that it raises, one after the other
         self.rooms = Rooms(self, State(self), Nodes(self))
         monkeypatch.setattr(module, "plan", self.plan)
         monkeypatch.setattr(module, "_PAUSE_S", 0)
+        monkeypatch.setattr(module, "_HEED_S", 0.01)
 
     def note(self, entry):
         self.diary.append(entry)
@@ -119,6 +125,11 @@ class State:
         self.world.knocks -= 1
         return False
 
+    def heed(self, lease):
+        assert lease == Lease("me", 7)
+        self.world.note("heed")
+        return self.world.told.pop(0)
+
     def marker(self):
         return Remembered(Marker.FORMED, moving=MOVING)
 
@@ -159,7 +170,13 @@ class Nodes:
 
     async def execute(self, steps, time_left_s):
         assert time_left_s > 0
-        self.world.note(f"execute {' '.join(type(step).__name__ for step in steps)}")
+        kinds = [type(step).__name__ for step in steps]
+        self.world.note(f"execute {' '.join(kinds)}")
+        try:
+            await asyncio.sleep(self.world.lasts_s.get(kinds[0], 0))
+        except asyncio.CancelledError:
+            self.world.note("given up")
+            raise
 
 
 @pytest.fixture
@@ -449,6 +466,33 @@ def test_slots_on_their_way_are_no_failure(world):
     it = world(*[moves] * (RETRIES + 3), DONE)
     it.failures = {"execute Reset": [StillMoving("on the way")] * (RETRIES + 3)}
     assert it.reconcile().outcome is Outcome.CONVERGED
+
+
+def test_waiting_gives_way_to_what_has_happened_meanwhile(world):
+    it = world(Plan((WAIT,)), Plan((LOWER,)), DONE)
+    it.lasts_s["AwaitHealthy"] = 3600
+    it.failures["heed"] = [AwsUnavailable("Throttled.")]
+    it.told = [False, True]
+    assert it.reconcile().outcome is Outcome.CONVERGED
+    assert it.acts() == [
+        "acquire",
+        "execute AwaitHealthy",
+        *("heed", "heed", "heed"),
+        "given up",
+        "settings put back",
+        "execute ChangeSettings",
+        "record converged",
+        "release",
+    ]
+
+
+@pytest.mark.parametrize("step", [LOWER, FORMING_WAIT], ids=["acting", "forming"])
+def test_what_acts_or_forms_is_not_interrupted(world, step):
+    it = world(Plan((step,)), DONE)
+    it.lasts_s[type(step).__name__] = 0.1
+    it.reconcile()
+    assert "heed" not in it.diary
+    assert "given up" not in it.diary
 
 
 def test_what_is_in_flight_is_written_down(world):
