@@ -4,6 +4,9 @@ from typing import Any
 
 from rig import Cli, clients_of, eventually, invoke, nodes_of
 
+DELAY, DELAY_S = "repl-diskless-sync-delay", 40
+"""For so long a master waits for more replicas before it sends a copy."""
+
 
 def whole_without(gone: set[str]) -> Any:
     def whole(seen: dict[str, Any]) -> bool:
@@ -69,3 +72,29 @@ def test_cut_and_mend(cli: Cli) -> None:
     assert {node["task_id"] for node in nodes_of(result)} == tasks
     up.assert_keeps()
     assert "No task was cut off" in cli.run("local", "fault", "mend").stdout
+
+
+def test_a_loss_does_not_wait_for_a_synchronisation(cli: Cli) -> None:
+    """With two masters nobody else elects, and a run is waiting for a new replica's first copy."""
+    up = cli.up("--masters", "2", "--replicas", "2", "--redis-config", f"{DELAY}={DELAY_S}")
+    up.assert_serves()
+    waiting, losing = up.result["shards"]
+    (heir,) = losing["replicas"]
+
+    cli.run("local", "fault", "kill-task", waiting["replicas"][0]["address"])
+
+    def replicas(seen: dict[str, Any]) -> list[bool]:
+        shard = next(each for each in seen["shards"] if each["slots"] == waiting["slots"])
+        return [replica["link_up"] for replica in shard["replicas"]]
+
+    eventually(cli.result, lambda seen: replicas(seen) == [False])
+    cli.run("local", "fault", "kill-task", losing["master"]["address"])
+
+    def taken_over(seen: dict[str, Any]) -> bool:
+        masters = {shard["master"]["address"] for shard in seen["shards"] if shard["master"]}
+        return heir["address"] in masters
+
+    seen = eventually(cli.result, taken_over, timeout_s=DELAY_S + 60)
+    assert replicas(seen) == [False]
+    eventually(cli.result, lambda seen: seen["health"] == "ok", timeout_s=3 * DELAY_S)
+    up.assert_keeps()

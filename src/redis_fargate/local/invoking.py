@@ -2,7 +2,8 @@
 
 The endpoint starts a process for each invocation that is under way. A service's start is a burst
 of events, and a process for each would keep a laptop busy for half a minute; on AWS each would
-have a machine of its own. So they queue here, and the same process takes one after the other.
+have a machine of its own. So they queue here, and the same processes take one after the other: one
+that works for long, and one more that can tell it of what has happened meanwhile.
 """
 
 import logging
@@ -21,11 +22,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Invocations:
-    """Invokes functions one after the other, and again (twice at most) if they fail."""
+    """Invokes functions, two at a time, and again (twice at most) if they fail."""
 
     def __init__(self, url: str) -> None:
         self._clients = Clients(url, read_timeout_s=_LONGEST_RUN_S)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="invocation")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="invocation")
         self._closed = Event()
 
     def submit(self, function: str, payload: bytes) -> None:
