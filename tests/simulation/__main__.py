@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import Pool, cpu_count
 
+from .few_slots import use_few_slots
 from .history import Ended, play
 
 PROGRESS = 5000
@@ -18,12 +19,14 @@ PROGRESS = 5000
 
 def played(first: int, count: int, processes: int) -> Iterator[Ended]:
     """Play the histories with the seeds from ``first`` on, in any order."""
-    with Pool(processes, initializer=_tidy_up_rarely) as pool:
+    with Pool(processes, initializer=prepare) as pool:
         yield from pool.imap_unordered(_short, range(first, first + count), chunksize=8)
 
 
-def _tidy_up_rarely() -> None:
-    """Histories leave cycles behind; to look for them as often as usual takes long."""
+def prepare() -> None:
+    """Make a process one that plays histories, and does nothing else."""
+    use_few_slots()
+    # Histories leave cycles behind; to look for them as often as usual takes long.
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
@@ -43,6 +46,7 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=5, help="stop after so many")
     given = parser.parse_args()
     if given.seed is not None:
+        prepare()
         ended = play(given.seed, verbose=True)
         print("\n".join(ended.log))
         print(f"seed {ended.seed}: {ended.broken or ended.hopeless or 'whole'}")
