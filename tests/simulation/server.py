@@ -171,9 +171,13 @@ class Server:
         self.net.replaced.discard(self.id)
         self.migrating.clear()
         self.importing.clear()
-        self.link = Link(entry.address, followed=self.link is not None)
+        self._connect(entry.address)
         self.election_s = None
         self.touch()
+
+    def _connect(self, address: str) -> None:
+        """replicationSetMaster"""
+        self.link = Link(address, followed=self.link is not None and self.link.followed)
 
     def promote(self, epoch: int) -> None:
         """clusterFailoverReplaceYourMaster: take all slots of the master, and tell everybody."""
@@ -265,7 +269,7 @@ class Server:
         """nodeUpdateAddressIfNeeded"""
         entry.address, entry.noaddr = address, False
         if self.me.master_id == entry.id:
-            self.link = Link(address)
+            self._connect(address)
         self.touch()
 
     def _header(self, entry: Entry, other: "Server") -> None:

@@ -35,6 +35,8 @@ from .wire import Fuse, Killed, Wire
 TIMEOUT_MS = "2000"
 PATIENCE_S = 40.0
 RUNS = 40
+LOOKS = 40
+"""So many looks take as long as an election would, and twice as long."""
 WAVE_S = 600.0
 """All slots are moved in that time: Valkey 8 takes 4 ms for each."""
 SETTINGS = ConnectionSettings(connect_timeout_s=20, answer_timeout_s=20)
@@ -50,6 +52,9 @@ class World(Protocol):
     def kill(self, index: int) -> None:
         """End one."""
 
+    def hang(self, index: int, *, hung: bool) -> None:
+        """Let one do nothing, or go on."""
+
     def connect(self, writes_left: float) -> Connect:
         """How to reach them, until so many writing commands have been sent."""
 
@@ -57,7 +62,7 @@ class World(Protocol):
         """Run a coroutine."""
 
     def tasks(self) -> list[tuple[int, Task]]:
-        """Those that live, with their index."""
+        """Those that live and do not hang, with their index."""
 
     def write(self, index: int, key: str) -> None:
         """Let a client write a key to whom it belongs."""
@@ -80,6 +85,11 @@ class Real:
     def kill(self, index: int) -> None:
         self.fleet.servers[index].kill()
         self.dead.add(index)
+
+    def hang(self, index: int, *, hung: bool) -> None:
+        server = self.fleet.servers[index]
+        (server.freeze if hung else server.thaw)()
+        self.dead ^= {index}
 
     def connect(self, writes_left: float) -> Connect:
         return connect if writes_left == float("inf") else RealFuse(writes_left).connect
@@ -119,6 +129,10 @@ class Model:
     def kill(self, index: int) -> None:
         self.net.stop(self.servers[index])
 
+    def hang(self, index: int, *, hung: bool) -> None:
+        self.servers[index].frozen = hung
+        self.net.poke()
+
     def connect(self, writes_left: float) -> Connect:
         return Wire(self.net, Fuse(writes_left)).connect
 
@@ -129,7 +143,7 @@ class Model:
         return [
             (index, _task(server.hostname, index, server.address))
             for index, server in enumerate(self.servers)
-            if server.alive
+            if server.alive and not server.frozen
         ]
 
     def write(self, index: int, key: str) -> None:
@@ -299,6 +313,15 @@ class Play:
             member.node and any("fail" in peer.flags for peer in member.node.peers)
             for member in self.reconciler.members
             if member.task.id == task.id
+        )
+
+    def knows_that_its_master_failed(self, index: int) -> bool:
+        task = dict(self.world.tasks())[index]
+        return any(
+            peer.id == member.node.master_id and "fail" in peer.flags
+            for member in self.reconciler.members
+            if member.task.id == task.id and member.node
+            for peer in member.node.peers
         )
 
     def acquainted(self) -> bool:
@@ -509,6 +532,26 @@ def fails_over(
     return history
 
 
+def returns_to_nobody(play: Play) -> Iterator[object]:
+    """A master hears that it has been replaced by one who is gone: Redis does not elect it.
+
+    It has never had a link to that one, so its data counts as too old.
+    """
+    yield from forms(play)
+    play.write()
+    one = play.master(0)
+    successor = play.replica_of(one)
+    play.world.hang(one, hung=True)
+    yield play.send(successor, "CLUSTER", "FAILOVER", "TAKEOVER")
+    play.until(lambda play: successor in play.owners())
+    play.world.kill(successor)
+    play.world.hang(one, hung=False)
+    play.until(lambda play: len(play.owners()) == 2 and play.knows_that_its_master_failed(one))
+    looks = count()
+    play.until(lambda play: one in play.owners() or next(looks) == LOOKS)
+    yield one in play.owners()
+
+
 HISTORIES: dict[str, Callable[[Play], Iterator[object]]] = {
     "forms": forms,
     "forms after being killed": forms_after_being_killed,
@@ -524,6 +567,7 @@ HISTORIES: dict[str, Callable[[Play], Iterator[object]]] = {
     "fails over": fails_over((), kill=0),
     "fails over by force": fails_over(("FORCE",), kill=1),
     "fails over by force with most masters dead": fails_over(("FORCE",), kill=2, ever=False),
+    "returns to nobody": returns_to_nobody,
     "takes over": fails_over(("TAKEOVER",), kill=2),
     "fails over without the master": fails_over((), kill=1),
 }

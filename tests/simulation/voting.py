@@ -49,11 +49,14 @@ def hold_elections(net: "Network", servers: Iterable[Server]) -> float:
 
 
 def _valid(server: Server) -> bool:
-    """Whether it may be elected, and cluster-replica-validity-factor finds its data new enough."""
-    if server.settings["cluster-replica-no-failover"] == "yes":
-        return False
+    """Whether it may be elected, and cluster-replica-validity-factor finds its data new enough.
+
+    That of one that has never had a link is as old as can be.
+    """
     link = server.link
-    age_s = server.net.now_s - link.lost_s if link and link.lost_s else 0.0
+    if server.settings["cluster-replica-no-failover"] == "yes" or not (link and link.followed):
+        return False
+    age_s = server.net.now_s - link.lost_s if link.lost_s else 0.0
     return server.offset > 0 and age_s <= 10 * server.timeout_s + 10
 
 
