@@ -12,6 +12,7 @@ from redis_fargate.topology.steps import (
     AwaitAgreement,
     AwaitHealthy,
     BeginForming,
+    BumpEpoch,
     ChangeSettings,
     CloseSlots,
     DropLeftovers,
@@ -117,6 +118,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
             return f"make {step.node} a replica of {step.master}"
         case Failover():
             return f"let {step.node} take its master's place ({step.mode.value})"
+        case BumpEpoch():
+            return f"give {step.node} the newest config epoch"
         case AwaitHealthy():
             return f"wait until {len(step.nodes)} nodes are well"
         case AllowFailover():

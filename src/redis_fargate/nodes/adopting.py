@@ -3,15 +3,12 @@
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
-from redis_fargate.nodes.forgetting import check_silent
+from redis_fargate.nodes.forgetting import SILENCE_S, check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import together
 from redis_fargate.topology.slots import common, described, subtract
 from redis_fargate.topology.steps import AdoptSlots
 from redis_fargate.topology.view import Role
-
-_SILENCE_S = 0.5
-"""Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
 
 
 async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
@@ -49,7 +46,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
         )
     addresses = {(peer.id, peer.address) for peer in table.peers if peer.id in step.gone}
     await together(
-        check_silent(gone_id, address, connections, _SILENCE_S)
+        check_silent(gone_id, address, connections, SILENCE_S)
         for gone_id, address in addresses
         if address
     )

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from redis_fargate.nodes import sparing
 from redis_fargate.nodes.adopting import adopt_slots
+from redis_fargate.nodes.bumping import bump_epoch
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
@@ -27,6 +28,7 @@ from redis_fargate.topology.steps import (
     AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
+    BumpEpoch,
     ChangeSettings,
     CloseSlots,
     DropLeftovers,
@@ -100,6 +102,8 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
             await replicate(step, connections, patience_s)
         case Failover():
             await fail_over(step, connections, patience_s, turn)
+        case BumpEpoch():
+            await bump_epoch(step, connections)
         case AllowFailover():
             await allow_failover(step, connections)
         case Reset():

@@ -11,7 +11,7 @@ from redis_fargate.nodes.errors import (
     PreconditionFailed,
     StepFailed,
 )
-from redis_fargate.nodes.forgetting import check_silent
+from redis_fargate.nodes.forgetting import SILENCE_S, check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
 from redis_fargate.nodes.polling import attempts, together
@@ -21,8 +21,6 @@ from redis_fargate.topology.view import Replication, Role
 
 _FAILOVER_S = 5.0
 """After this, Redis itself gives a manual failover up (CLUSTER_MF_TIMEOUT)."""
-_SILENCE_S = 0.5
-"""Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
 
 
 async def fail_over(
@@ -84,25 +82,12 @@ async def _promote(
         if table.myself.role is Role.MASTER and (
             step.mode is not FailoverMode.PLANNED or await _stepped_down(step, connections)
         ):
-            if step.mode is not FailoverMode.PLANNED:
-                await _outrank(step, table, connection)
             return
     raise StepFailed(
         f"{step.node} was told to take the place of its master {step.master_id} "
         f"({step.mode.value}), and is still its replica after {_FAILOVER_S:g} s: most of "
         "the masters have to answer it."
     )
-
-
-async def _outrank(step: Failover, table: NodeTable, connection: NodeConnection) -> None:
-    """See that a node's claim is newer than the one of the master that is gone.
-
-    One that was elected before, and was replaced since, may count the votes of that election once
-    more and keep its old config epoch (Redis 7.0, for two node timeouts): nobody would believe it.
-    """
-    gone = table.peer(step.master_id)
-    if gone is not None and gone.config_epoch >= table.myself.config_epoch:
-        await connection.call("CLUSTER", "BUMPEPOCH")
 
 
 async def _check_unserved(step: Failover, table: NodeTable, connections: Connections) -> None:
@@ -192,7 +177,7 @@ async def _check_gone(step: Failover, table: NodeTable, connections: Connections
     """Refuse if the master still runs, whatever ECS says: it may be serving writes."""
     entry = table.peer(step.master_id)
     if entry is not None and entry.address:
-        await check_silent(step.master_id, entry.address, connections, _SILENCE_S)
+        await check_silent(step.master_id, entry.address, connections, SILENCE_S)
 
 
 async def _check_most_advanced(step: Failover, table: NodeTable, connections: Connections) -> None:

@@ -18,6 +18,9 @@ from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Forget, NodeRef
 from redis_fargate.topology.view import Peer
 
+SILENCE_S = 0.5
+"""Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
+
 
 async def forget(step: Forget, connections: Connections) -> None:
     """CLUSTER FORGET on every node that has the entry, once all of them may lose it.

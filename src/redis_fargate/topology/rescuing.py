@@ -8,13 +8,21 @@ and to vote. ECS has said it already, and only ECS can: a master that is merely 
 replaced here.
 """
 
+from collections.abc import Iterator
+
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import common, described, subtract
-from redis_fargate.topology.steps import Failover, FailoverMode, Phase
+from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Phase
+from redis_fargate.topology.view import Role
 
 
-def steps(fleet: Fleet) -> tuple[Failover, ...]:
+def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch, ...]:
+    """Replace all masters that are gone; then see that whoever has replaced one is believed."""
+    return _failovers(fleet) or tuple(_bumps(fleet))
+
+
+def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
     """One failover for each master that is gone, to the replica that has the most of its data.
 
     Where no replica ever had a whole copy there is none: promoting it would serve an empty shard.
@@ -60,6 +68,28 @@ def steps(fleet: Fleet) -> tuple[Failover, ...]:
             others.append(step)
     takeovers.sort(key=lambda takeover: -takeover[0])
     return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)
+
+
+def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
+    """For those who know that a master that is gone had a newer claim, and took its place.
+
+    Redis 7.0 counts the votes of a node's last election once more for two node timeouts, and keeps
+    the epoch of that one. If the node was replaced since, as planned, its claim is old, and nobody
+    believes it. Who knows of the newer claim and has not taken that one's place has given way.
+    """
+    newest = max((live.node.current_epoch for live in fleet.lives), default=0)
+    gone = {entry.id: entry for entry in fleet.entries if entry.gone}
+    for live in fleet.masters:
+        for peer in live.node.peers:
+            if (
+                peer.id in gone
+                and peer.role is Role.MASTER
+                and peer.config_epoch >= live.node.config_epoch
+                and common(gone[peer.id].slots, live.node.slots)
+                and live.node.current_epoch == newest
+            ):
+                why = f"The others still believe that its slots are those of {gone[peer.id]}."
+                yield BumpEpoch(live.ref, peer.id, why)
 
 
 def _is_known(fleet: Fleet, live: Live) -> bool:

@@ -143,6 +143,16 @@ class Failover:
 
 
 @dataclass(frozen=True, slots=True)
+class BumpEpoch:
+    """Let a master's claim be newer than the one of a master that is gone, whose place it took."""
+
+    node: NodeRef
+    gone_id: str
+    why: str
+    phase: Phase = Phase.RESCUE
+
+
+@dataclass(frozen=True, slots=True)
 class AllowFailover:
     """Let Redis elect a replica again that has all data now: ``Replicate`` keeps it from that."""
 
@@ -293,6 +303,7 @@ SingleStep: TypeAlias = (
     | AwaitAgreement
     | Replicate
     | Failover
+    | BumpEpoch
     | AllowFailover
     | Reset
     | OpenSlots

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -17,9 +18,10 @@ from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import Failover, FailoverMode, Phase
+from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Phase
 from redis_fargate.topology.view import Member
 from servers import PORT, Fleet
+from until import until
 
 
 def modes(made: Plan) -> list[FailoverMode]:
@@ -203,7 +205,8 @@ def test_who_was_to_follow_and_never_synchronised_is_no_heir(fleet: Fleet, was: 
     assert not seen[former.task.id].replication.offset
 
 
-def test_who_was_elected_before_is_believed_again(fleet: Fleet) -> None:
+@pytest.mark.parametrize("order", ["ours", "nobody's"])
+def test_who_was_elected_before_is_believed_again(fleet: Fleet, order: str) -> None:
     """Redis 7.0 counts the votes of its last election again, and keeps the epoch of that one."""
     cluster = Cluster(fleet, Spec(3, 3), cluster_node_timeout="15000")
     one = cluster.masters()[0]
@@ -219,7 +222,48 @@ def test_who_was_elected_before_is_believed_again(fleet: Fleet) -> None:
         cluster.until_well()
         (owner,) = cluster.owner_first(one.node.slots[0].first)[:1]
     assert cluster.replica_of(owner).task.id == heir.task.id
+    others = [master for master in cluster.masters() if master is not owner]
     cluster.kill(owner)
+    if order == "nobody's":
+        with ExitStack() as stack:
+            client, *voters = (
+                stack.enter_context(cluster.client(member)) for member in (heir, *others)
+            )
+            for each, timeout_ms in ((client, 60000), *((voter, 1000) for voter in voters)):
+                each.config_set("cluster-node-timeout", timeout_ms)
+            until(lambda: client.execute_command("ROLE")[0] == b"master")
+            for each in (client, *voters):
+                each.config_set("cluster-node-timeout", 15000)
     cluster.reconcile()
+    cluster.replace()
+    cluster.assert_whole()
+
+
+def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
+    cluster = Cluster(fleet, Spec(3, 3))
+    one, other, another = sorted(cluster.masters(), key=lambda master: master.node.config_epoch)
+
+    def refused(member: Member, reason: str) -> None:
+        before = epoch(member)
+        with pytest.raises(PreconditionFailed, match=reason):
+            take(BumpEpoch(ref(member), other.node.id, "Because."))
+        assert epoch(member) == before
+
+    def epoch(member: Member) -> int:
+        with cluster.client(member) as client:
+            return int(client.cluster("info")["cluster_my_epoch"])
+
+    refused(one, "to have stopped")
+    refused(cluster.replica_of(other), "to be a master with slots")
+    before = epoch(another)
+    take(BumpEpoch(ref(another), other.node.id, "Because."))  # it is newer already
+    assert epoch(another) == before
+    with cluster.client(one) as client, cluster.cut_off(one):
+        until(lambda: client.cluster("info")["cluster_state"] == "fail")
+        cluster.server(other).kill()
+        refused(one, "to be in contact")
+        cluster.kill(other)
+    take(BumpEpoch(ref(one), other.node.id, "Because."))
+    assert epoch(one) > epoch(another)
     cluster.replace()
     cluster.assert_whole()

@@ -12,7 +12,7 @@ from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import normalized, split
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import Failover, FailoverMode, Meet
+from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Meet
 from redis_fargate.topology.view import Member, Role, Trouble, View
 
 
@@ -163,6 +163,34 @@ def test_a_replica_that_has_not_heard_of_the_newest_epoch_takes_over_without_a_v
     heard = (replace(m, node=replace(m.node, current_epoch=4)) for m in view.members if m.node)
     view = replace(view, members=tuple(heard))
     assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.TAKEOVER)]
+
+
+@pytest.mark.parametrize("seen", ["no longer", "by others", "by others, and it has not heard"])
+def test_who_took_a_place_by_an_old_epoch_is_given_a_new_one(seen):
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (heir,) = replicas_of(model, "t001")
+    gone = model.servers["t001"]
+    model.kill("t001")
+    view = model.view()
+
+    def taken(member: Member) -> Member:
+        node = member.node
+        assert node is not None
+        believed = () if member.task.id == heir or seen == "no longer" else gone.slots
+        epoch = 1 if member.task.id == heir and "not heard" in seen else 9
+        peers = (
+            replace(peer, slots=believed, config_epoch=epoch) if peer.id == gone.id else peer
+            for peer in node.peers
+        )
+        node = replace(node, current_epoch=9, peers=tuple(peers))
+        if member.task.id == heir:
+            node = replace(node, role=Role.MASTER, master_id=None, slots=gone.slots, config_epoch=4)
+        return replace(member, node=node)
+
+    made = plan(replace(view, members=tuple(map(taken, view.members))), spec, Policy())
+    bumped = [step.node.task_id for step in made.steps if isinstance(step, BumpEpoch)]
+    assert bumped == ([heir] if seen == "by others" else [])
 
 
 def test_nobody_waits_for_the_election_of_who_never_had_a_link():
