@@ -75,7 +75,7 @@ def rule(clients: Clients, function: str) -> str:
 
 
 def publish(clients: Clients, *events: dict[str, Any], then_recorded: int = 0) -> list[Any]:
-    """Publish events, and give what the function was invoked with, in order."""
+    """Publish events, and give what the function was invoked with."""
 
     async def scenario() -> list[Any]:
         bus = EventBridge(clients)
@@ -108,7 +108,8 @@ def recorded(clients: Clients, count: int) -> list[Any]:
 def test_a_matching_event_reaches_its_function(clients: Clients, rule: str) -> None:
     events = [event("PENDING"), event("RUNNING", 2), event("STOPPED", 3)]
     other = {**event("RUNNING"), "detail-type": "ECS Service Action"}
-    assert publish(clients, *events, other, then_recorded=2) == events[1:]
+    heard = publish(clients, *events, other, then_recorded=2)  # in any order, as on AWS
+    assert sorted(heard, key=lambda each: each["detail"]["version"]) == events[1:]
 
 
 def test_input_and_disabled_rules(clients: Clients, rule: str, function: str) -> None:
