@@ -62,7 +62,7 @@ class _OutOfTime(Exception):
 
 
 class _LookAgain(Exception):
-    """Something has happened while nodes were waited for."""
+    """While nodes were waited for something has happened that comes first."""
 
 
 class _NoEffect(TemporaryError):
@@ -352,7 +352,7 @@ class _Run:
             await self._execute(node_steps, lease)
 
     async def _execute(self, steps: Sequence[NodeStep], lease: Lease) -> None:
-        """Take steps on nodes; what only waits gives way to what has happened meanwhile.
+        """Take steps on nodes; what only waits gives way to what comes first by now.
 
         That may be the loss of a master. What was waited for goes on by itself.
         """
@@ -360,18 +360,22 @@ class _Run:
         waits = all(isinstance(each, _WAITING) and each.phase is not Phase.FORM for each in steps)
         try:
             while not (await asyncio.wait({work}, timeout=_HEED_S if waits else None))[0]:
-                if await self._told(lease):
+                if await self._is_overtaken(steps[0].phase, lease):
                     raise _LookAgain
             work.result()
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
-    async def _told(self, lease: Lease) -> bool:
+    async def _is_overtaken(self, phase: Phase, lease: Lease) -> bool:
+        """Whether something has happened for which a plan would be of another phase, or empty."""
         try:
-            return await asyncio.to_thread(self._rooms.state.heed, lease)
+            if not await asyncio.to_thread(self._rooms.state.heed, lease):
+                return False
+            made = await self.plan()
         except TemporaryError:
-            return False
+            return False  # there is a look after this wave in any case
+        return not made.steps or made.steps[0].phase is not phase
 
     def _count_losses(self, wave: Sequence[Step]) -> None:
         """Remember what was given up: its data is lost, and now it is served without."""

@@ -468,16 +468,17 @@ def test_slots_on_their_way_are_no_failure(world):
     assert it.reconcile().outcome is Outcome.CONVERGED
 
 
-def test_waiting_gives_way_to_what_has_happened_meanwhile(world):
-    it = world(Plan((WAIT,)), Plan((LOWER,)), DONE)
+@pytest.mark.parametrize("first", [SHAPE, DONE], ids=["steps", "nothing"])
+def test_waiting_gives_way_to_what_comes_first_by_now(world, first):
+    it = world(Plan((WAIT,)), Plan((WAIT, WAIT)), first, Plan((LOWER,)), DONE)
     it.lasts_s["AwaitHealthy"] = 3600
     it.failures["heed"] = [AwsUnavailable("Throttled.")]
-    it.told = [False, True]
+    it.told = [False, True, True]
     assert it.reconcile().outcome is Outcome.CONVERGED
     assert it.acts() == [
         "acquire",
         "execute AwaitHealthy",
-        *("heed", "heed", "heed"),
+        *("heed", "heed", "heed", "heed"),
         "given up",
         "settings put back",
         "execute ChangeSettings",
