@@ -16,6 +16,10 @@ from .network import Network
 from .server import Server, new_id
 
 ZONES = "abc"
+OPEN_S = 20.0
+"""For so long nobody else gets a task's address: an introduction to it may be open still, and stays
+so until it expires where an event is lost. (On AWS nobody else's node can be reached on the bus:
+the security group lets members in only.)"""
 REUSED = 0.1
 """How often a new task gets an address that another one had."""
 
@@ -66,7 +70,8 @@ class Service:
         """How many things are under way that will change something."""
         self._numbers = count(1)
         self._addresses = _addresses()
-        self._freed: list[str] = []
+        self._freed: dict[str, float] = {}
+        """Addresses that tasks have had, and until when."""
         self._stopped: set[str] = set()
         self._family = rng.randrange(4)
 
@@ -112,7 +117,8 @@ class Service:
             return
         reuse = bool(self._freed) and self._rng.random() < REUSED
         self.reused |= reuse
-        task.address = self._freed.pop(0) if reuse else next(self._addresses)
+        task.address = next(iter(self._freed)) if reuse else next(self._addresses)
+        self._freed.pop(task.address, None)
         task.status = Status.RUNNING
         task.started_s = EPOCH_S + self._net.now_s
 
@@ -149,7 +155,7 @@ class Service:
         self.tasks.remove(task)
         self._stopped.add(task.id)
         if task.address:
-            self._freed.append(task.address)
+            self._freed[task.address] = self._net.now_s
         self._changed()
 
     def _changed(self) -> None:
@@ -157,9 +163,13 @@ class Service:
         self.later(0.5, 6, self.schedule)
 
     def give_away(self) -> str | None:
-        """The address that was freed last, to another service."""
-        self.reused = True
-        return self._freed.pop() if self._freed else None
+        """The address that was freed last, but not just now, to another service."""
+        for address, since_s in reversed(self._freed.items()):
+            if self._net.now_s - since_s > OPEN_S:
+                self.reused = True
+                del self._freed[address]
+                return address
+        return None
 
     # -- what a user does ------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
-from redis_fargate.nodes.forgetting import SILENCE_S, check_silent
+from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import together
 from redis_fargate.topology.slots import common, described, subtract
@@ -46,9 +46,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
         )
     addresses = {(peer.id, peer.address) for peer in table.peers if peer.id in step.gone}
     await together(
-        check_silent(gone_id, address, connections, SILENCE_S)
-        for gone_id, address in addresses
-        if address
+        check_silent(gone_id, address, connections) for gone_id, address in addresses if address
     )
     await check_contact(connection, step.gone)
     bounds = [bound for piece in slots for bound in (piece.first, piece.last)]

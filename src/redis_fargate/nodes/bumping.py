@@ -3,7 +3,7 @@
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed
-from redis_fargate.nodes.forgetting import SILENCE_S, check_silent
+from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.topology.steps import BumpEpoch
 from redis_fargate.topology.view import Role
@@ -28,6 +28,6 @@ async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
             "newer; it is none. Nothing was changed."
         )
     if gone.address:
-        await check_silent(step.gone_id, gone.address, connections, SILENCE_S)
+        await check_silent(step.gone_id, gone.address, connections)
     await check_contact(connection, (step.gone_id,))
     await connection.call("CLUSTER", "BUMPEPOCH")

@@ -11,7 +11,7 @@ from redis_fargate.nodes.errors import (
     PreconditionFailed,
     StepFailed,
 )
-from redis_fargate.nodes.forgetting import SILENCE_S, check_silent
+from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
 from redis_fargate.nodes.polling import attempts, together
@@ -177,7 +177,7 @@ async def _check_gone(step: Failover, table: NodeTable, connections: Connections
     """Refuse if the master still runs, whatever ECS says: it may be serving writes."""
     entry = table.peer(step.master_id)
     if entry is not None and entry.address:
-        await check_silent(step.master_id, entry.address, connections, SILENCE_S)
+        await check_silent(step.master_id, entry.address, connections)
 
 
 async def _check_most_advanced(step: Failover, table: NodeTable, connections: Connections) -> None:

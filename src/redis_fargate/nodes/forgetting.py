@@ -18,7 +18,7 @@ from redis_fargate.topology.slots import described, subtract
 from redis_fargate.topology.steps import Forget, NodeRef
 from redis_fargate.topology.view import Peer
 
-SILENCE_S = 0.5
+_SILENCE_S = 0.5
 """Who lives answers within it; the hosts of stopped tasks are gone, and refuse no connection."""
 
 
@@ -70,19 +70,15 @@ def _check_entry(step: Forget, node: NodeRef, table: NodeTable, entry: Peer) -> 
         )
 
 
-async def check_silent(
-    gone_id: str, address: str, connections: Connections, patience_s: float | None = None
-) -> None:
+async def check_silent(gone_id: str, address: str, connections: Connections) -> None:
     """Refuse if a node that is said to be gone still runs.
-
-    ``patience_s`` is how long it may take to answer, if less than the usual deadlines.
 
     Raises:
         PreconditionFailed: it answers at its address.
 
     """
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(_SILENCE_S):
             found_id = await connections.id_at(address)
     except (
         TimeoutError,
