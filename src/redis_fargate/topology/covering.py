@@ -32,9 +32,7 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
         )
     if not all(live in fleet.components[0] for live in candidates):
         return ()  # JOIN comes first: a claim counts where its owner is known
-    # Who has just come to itself might choose an epoch that another has already.
-    newest = max((live.node.current_epoch for live in fleet.lives), default=0)
-    adopters = [live for live in candidates if live.node.current_epoch == newest]
+    adopters = [live for live in candidates if fleet.knows_the_newest_epoch(live)]
     if not adopters:
         return ()
     gone = tuple(entry.id for entry in lost.owners)

@@ -257,6 +257,14 @@ class Fleet:
             )
         )
 
+    def knows_the_newest_epoch(self, live: Live) -> bool:
+        """Whether no node tied to it, directly or not, has heard of a newer one.
+
+        Who has just come to itself might choose an epoch that another has already.
+        """
+        (group,) = (group for group in self.components if live in group)
+        return live.node.current_epoch == max(each.node.current_epoch for each in group)
+
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All nodes in anybody's table that were not observed, in order of id."""

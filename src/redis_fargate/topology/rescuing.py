@@ -77,7 +77,6 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
     the epoch of that one. If the node was replaced since, as planned, its claim is old, and nobody
     believes it. Who knows of the newer claim and has not taken that one's place has given way.
     """
-    newest = max((live.node.current_epoch for live in fleet.lives), default=0)
     gone = {entry.id: entry for entry in fleet.entries if entry.gone}
     for live in fleet.masters:
         for peer in live.node.peers:
@@ -86,7 +85,7 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
                 and peer.role is Role.MASTER
                 and peer.config_epoch >= live.node.config_epoch
                 and common(gone[peer.id].slots, live.node.slots)
-                and live.node.current_epoch == newest
+                and fleet.knows_the_newest_epoch(live)
             ):
                 why = f"The others still believe that its slots are those of {gone[peer.id]}."
                 yield BumpEpoch(live.ref, peer.id, why)
@@ -104,8 +103,7 @@ def _is_behind(fleet: Fleet, heir: Live, gone: Entry) -> bool:
     is gone as well. It would choose an epoch that has been used, and nobody would believe it.
     """
     claim = next((peer.slots for peer in heir.node.peers if peer.id == gone.id), ())
-    newest = max(live.node.current_epoch for live in fleet.lives)
-    return heir.node.current_epoch < newest or bool(common(claim, fleet.served))
+    return bool(common(claim, fleet.served)) or not fleet.knows_the_newest_epoch(heir)
 
 
 def _acquaintances(live: Live) -> int:
