@@ -7,10 +7,12 @@ ones stop.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from redis_fargate.topology.fleet import Fleet, Live, holds_something
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import Protect, Release, Unprotect
+from redis_fargate.topology.steps import Phase, Protect, Release, Unprotect
 from redis_fargate.topology.view import Role
 
 LASTS_S = 48 * 3600
@@ -27,8 +29,7 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
     until there are as many masters as wanted.
     """
     keepers = shard_keepers(fleet, spec)
-    kept = {live.task.id for shard in keepers.values() for live in shard}
-    kept |= {live.task.id for live in _sole_holders(fleet)}
+    kept = _kept(fleet, keepers)
     spare = tuple(
         Unprotect(
             live.task.arn,
@@ -45,14 +46,32 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
             or _complete(keepers.get(live.node.master_id or "", ()), spec)
         )
     )
+    return (*spare, *_protect(fleet, kept, Phase.PROTECT))
+
+
+def before_moves(fleet: Fleet, spec: Spec, takers: AbstractSet[str]) -> tuple[Protect, ...]:
+    """Protect who is needed now, and those who are to get slots, by their ids, with their replicas.
+
+    To move slots may take hours, and meanwhile somebody may deploy, or scale in again.
+    """
+    kept = _kept(fleet, shard_keepers(fleet, spec))
+    kept |= {live.task.id for live in fleet.running if takers & {live.node.id, live.node.master_id}}
+    return _protect(fleet, kept, Phase.SHAPE)
+
+
+def _kept(fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]]) -> set[str]:
+    return {live.task.id for live in chain(*keepers.values(), _sole_holders(fleet))}
+
+
+def _protect(fleet: Fleet, kept: AbstractSet[str], phase: Phase) -> tuple[Protect, ...]:
     renewed_at_s = fleet.view.observed_at_s + RENEWED_S
     wanting = tuple(
         live.task.arn
         for live in fleet.running
         if live.task.id in kept and (live.task.protected_until_s or 0) < renewed_at_s
     )
-    protect = (Protect(wanting, "Stopping them would cost data or redundancy."),) if wanting else ()
-    return (*spare, *protect)
+    why = "Stopping them would cost data or redundancy."
+    return (Protect(wanting, why, phase),) if wanting else ()
 
 
 def releases(fleet: Fleet) -> tuple[Release, ...]:

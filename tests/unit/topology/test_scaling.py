@@ -34,6 +34,7 @@ from redis_fargate.topology.steps import (
     NoteMoving,
     OpenSlots,
     Phase,
+    Protect,
     Replicate,
     Reset,
     Unprotect,
@@ -117,11 +118,32 @@ def test_a_change_of_mind_half_way():
     service.spec = Spec(5, 5)
     service.start(4, "rev:1")
     made = until_slots_move(service)
-    service.execute(replace(made, steps=made.steps[:2]))  # the note, and one of the moves
+    begun = made.steps.index(moves(made)[0]) + 1
+    service.execute(replace(made, steps=made.steps[:begun]))
     service.spec = SPEC
     service.rounds(6, "rev:1", 0)
     assert_as_wanted(service)
     assert keys(service.model) == held
+
+
+def test_who_is_to_get_slots_is_protected_first():
+    """ECS may be told to scale in while they come, and would stop who has the only copies."""
+    service = loaded("abcabc", SPEC)
+    service.spec = Spec(4, 4)
+    service.start(2, "rev:1")
+    made = until_slots_move(service)
+    (taker,) = {step.target.id for step in moves(made)}
+    protect = made.steps[0]
+    assert isinstance(protect, Protect)
+    servers = service.model.servers.items()
+    shard = {task_id for task_id, s in servers if taker in {s.id, s.master_id}}
+    assert len(shard) == 2
+    assert {f"arn/{task_id}" for task_id in shard} <= set(protect.task_arns)
+    begun = made.steps.index(moves(made)[0]) + 1
+    service.execute(replace(made, steps=made.steps[:begun]))
+    tasks = service.model.tasks.values()
+    assert all(task.protected_until_s is not None for task in tasks)
+    assert not any(isinstance(step, Protect) for step in service.plan().steps)
 
 
 def test_masters_that_leave_are_drained_before_anybody_is_spared():
@@ -152,7 +174,7 @@ def test_what_moves_is_written_down_before_and_struck_after():
     service = loaded("abc", Spec(2, 0))
     service.spec = Spec(3, 0)
     made = until_slots_move(service)
-    first, *_, last = made.steps
+    _, first, *_, last = made.steps
     moved = [piece for step in moves(made) for piece in step.slots]
     assert first == NoteMoving(normalized(moved), first.why, Phase.SHAPE)
     assert last == NoteMoving((), last.why, Phase.SHAPE)
