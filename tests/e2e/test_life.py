@@ -5,6 +5,8 @@ from typing import Any
 
 from rig import Cli, Up, clients_of, eventually, invoke, nodes_of
 
+from redis_fargate.local.changes import Changes
+from redis_fargate.topology.spec import Spec
 from servers import PROGRAMS, Program
 
 
@@ -102,3 +104,24 @@ def test_two_controllers_at_once(cli: Cli) -> None:
             assert set(outcomes) <= {"converged", "busy"}
             assert "converged" in outcomes
         assert invoke(clients, "status")["health"] == "ok"
+
+
+def test_a_change_of_mind_while_slots_move(cli: Cli) -> None:
+    """ECS stops at once whatever is not protected: who gets slots is so before they come."""
+    up = cli.up()
+    up.assert_serves()
+    with clients_of(cli) as clients:
+        changes = Changes(clients, up.result["cluster"])
+        changes.want(Spec(4, 4))
+        eventually(changes.slots_moving)
+        ecs = clients.client("ecs")
+        tasks = ecs.list_tasks(cluster=up.result["cluster"])["taskArns"]
+        told = ecs.get_task_protection(cluster=up.result["cluster"], tasks=tasks)
+        assert [each["protectionEnabled"] for each in told["protectedTasks"]] == [True] * 8
+        changes.want(Spec(3, 3))
+
+    def shrunk(seen: dict[str, Any]) -> bool:
+        return seen["health"] == "ok" and len(seen["shards"]) == 3 and len(nodes_of(seen)) == 6
+
+    eventually(cli.result, shrunk, timeout_s=120)
+    Up(cli.json("local", "status")).assert_keeps()
