@@ -44,10 +44,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
             f"Expected {step.node} to be a master that can serve the slots {described(slots)}, "
             f"whose owners are gone; {trouble}. Nothing was changed."
         )
-    addresses = {(peer.id, peer.address) for peer in table.peers if peer.id in step.gone}
-    await together(
-        check_silent(gone_id, address, connections) for gone_id, address in addresses if address
-    )
+    await together(check_silent(peer, connections) for peer in table.peers if peer.id in step.gone)
     await check_contact(connection, step.gone)
     bounds = [bound for piece in slots for bound in (piece.first, piece.last)]
     await connection.pipeline(

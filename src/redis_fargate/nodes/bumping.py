@@ -27,7 +27,6 @@ async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
             f"Expected {step.node} to be a master with slots before its claim to them is made "
             "newer; it is none. Nothing was changed."
         )
-    if gone.address:
-        await check_silent(step.gone_id, gone.address, connections)
+    await check_silent(gone, connections)
     await check_contact(connection, (step.gone_id,))
     await connection.call("CLUSTER", "BUMPEPOCH")

@@ -176,8 +176,8 @@ async def _await_claim(step: Failover, connections: Connections, patience_s: flo
 async def _check_gone(step: Failover, table: NodeTable, connections: Connections) -> None:
     """Refuse if the master still runs, whatever ECS says: it may be serving writes."""
     entry = table.peer(step.master_id)
-    if entry is not None and entry.address:
-        await check_silent(step.master_id, entry.address, connections)
+    if entry is not None:
+        await check_silent(entry, connections)
 
 
 async def _check_most_advanced(step: Failover, table: NodeTable, connections: Connections) -> None:

@@ -37,7 +37,7 @@ async def forget(step: Forget, connections: Connections) -> None:
     opened = await together(connections.to(node) for node in step.nodes)
     tables = await together(map(node_table, opened))
     holders: list[NodeConnection] = []
-    addresses: set[str] = set()
+    by_address: dict[str, Peer] = {}  # not all may have heard of the latest
     for node, connection, table in zip(step.nodes, opened, tables, strict=True):
         entry = table.peer(step.gone_id)
         if table.myself.id == step.gone_id:
@@ -45,9 +45,8 @@ async def forget(step: Forget, connections: Connections) -> None:
         if entry:
             _check_entry(step, node, table, entry)
             holders.append(connection)
-            if entry.address and not entry.in_handshake:  # whose id is nobody's, and haste is due
-                addresses.add(entry.address)
-    await together(check_silent(step.gone_id, address, connections) for address in addresses)
+            by_address[entry.address] = entry
+    await together(check_silent(entry, connections) for entry in by_address.values())
     await together(_send(step, connection) for connection in holders)
 
 
@@ -70,16 +69,20 @@ def _check_entry(step: Forget, node: NodeRef, table: NodeTable, entry: Peer) -> 
         )
 
 
-async def check_silent(gone_id: str, address: str, connections: Connections) -> None:
-    """Refuse if a node that is said to be gone still runs.
+async def check_silent(gone: Peer, connections: Connections) -> None:
+    """Refuse if a node that is said to be gone still runs where a table says that it is.
+
+    Nobody is asked for an introduction that is not answered: its id is nobody's, and haste is due.
 
     Raises:
         PreconditionFailed: it answers at its address.
 
     """
+    if gone.in_handshake or not gone.address:
+        return
     try:
         async with asyncio.timeout(_SILENCE_S):
-            found_id = await connections.id_at(address)
+            found_id = await connections.id_at(gone.address)
     except (
         TimeoutError,
         NodeUnreachable,
@@ -88,9 +91,9 @@ async def check_silent(gone_id: str, address: str, connections: Connections) -> 
         CommandRefused,
     ):
         return  # nobody, or somebody else: what was there answered us before
-    if found_id == gone_id:
+    if found_id == gone.id:
         raise PreconditionFailed(
-            f"Expected node {gone_id} to have stopped; it answers at {address}. "
+            f"Expected node {gone.id} to have stopped; it answers at {gone.address}. "
             "Nothing was changed."
         )
 
