@@ -131,7 +131,7 @@ class StateTable:
 
         A lease that is lost already counts as let go of.
         """
-        values = {":me": {"S": lease.owner}, ":fencing": {"N": str(lease.fencing)}}
+        values = _named(lease)
         clean = "" if even_if_dirty else " AND dirty = :no"
         released = self._updated(
             UpdateExpression="REMOVE #owner",
@@ -145,12 +145,8 @@ class StateTable:
         told = self._updated(
             UpdateExpression="SET dirty = :no",
             ConditionExpression=f"{_OURS} AND dirty = :yes",
-            ExpressionAttributeValues={
-                ":me": {"S": lease.owner},
-                ":fencing": {"N": str(lease.fencing)},
-                ":yes": {"BOOL": True},
-                ":no": {"BOOL": False},
-            },
+            ExpressionAttributeValues=_named(lease)
+            | {":yes": {"BOOL": True}, ":no": {"BOOL": False}},
         )
         return told is not None
 
@@ -256,10 +252,7 @@ class StateTable:
             "Key": _LEASE_KEY,
             "ConditionExpression": _OURS,
             "ExpressionAttributeNames": _OWNER,
-            "ExpressionAttributeValues": {
-                ":me": {"S": lease.owner},
-                ":fencing": {"N": str(lease.fencing)},
-            },
+            "ExpressionAttributeValues": _named(lease),
         }
 
         def write() -> object:
@@ -313,3 +306,8 @@ class StateTable:
         raise AwsUnavailable(
             f"Table {self._table} was written by others at each of {_TRIES} tries: try again."
         )
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    """Give the values that ``_OURS`` compares with."""
+    return {":me": {"S": lease.owner}, ":fencing": {"N": str(lease.fencing)}}
