@@ -12,7 +12,6 @@ from redis_fargate.local.rehearsal.crashing import crash_controller
 from redis_fargate.local.rehearsal.ports import Cloud
 from redis_fargate.local.rehearsal.watching import nodes_of
 from redis_fargate.topology.health import Health
-from redis_fargate.topology.slots import count, parsed
 from redis_fargate.topology.spec import Spec
 
 
@@ -63,7 +62,7 @@ class Scenario:
 def whole(result: Result, spec: Spec) -> bool:
     """Whether a cluster is as a spec wants it, with all its replicas, and slots for all alike."""
     replicas = sum(len(shard.replicas) for shard in result.shards)
-    shares = [count(parsed(shard.slots)) for shard in result.shards] or [0]
+    shares = [shard.slot_count for shard in result.shards] or [0]
     return (
         result.health is Health.OK
         and len(result.shards) == spec.master_count
