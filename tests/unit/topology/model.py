@@ -18,7 +18,6 @@ from redis_fargate.topology.steps import (
     AwaitAgreement,
     AwaitHealthy,
     BeginForming,
-    BumpEpoch,
     ChangeSettings,
     Failover,
     FailoverMode,
@@ -421,10 +420,6 @@ class Model:
             case AllowFailover(node=ref):
                 assert self.servers[ref.task_id].linked
                 self.servers[ref.task_id].barred = False
-            case BumpEpoch(node=ref):
-                server = self.servers[ref.task_id]
-                newest = max(each.current_epoch for each in self.servers.values())
-                server.epoch = server.current_epoch = newest + 1
             case AdoptSlots(node=ref, slots=slots, gone=gone):
                 self._adopt(self.servers[ref.task_id], slots, gone)
             case Failover(node=ref, mode=mode):
