@@ -50,8 +50,8 @@ _HEED_S = 1.0
 """How often a run that waits for nodes asks whether something else has happened meanwhile."""
 _WAITING = (Meet, AwaitAgreement, Replicate, AwaitHealthy)
 """Steps that may take a minute, since they wait for what nodes do by themselves."""
-_SEPARABLE = frozenset({Phase.SETTLE, Phase.SHAPE})
-"""Phases that may wait until others have done what they can: nobody's data hangs on them."""
+_SEPARABLE = frozenset({Phase.SETTLE, Phase.SHAPE, Phase.PROTECT})
+"""Phases that may wait until others have done what they can."""
 
 Progress: TypeAlias = Callable[[Sequence[StepReport], float], None]
 """Is told of each wave when it is done: its steps, and how many milliseconds they took."""

@@ -1,6 +1,5 @@
 """Moves of slots, as a part of SHAPE: every master gets its share, and those that leave none."""
 
-from redis_fargate.topology import protecting
 from redis_fargate.topology.fleet import Fleet, Live
 from redis_fargate.topology.masters import Masters
 from redis_fargate.topology.settling import note
@@ -15,8 +14,6 @@ _FULL = 0.95
 
 def steps(fleet: Fleet, cast: Masters, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     """All moves that are left to do and can be done, with a note before and after; or none.
-
-    Who is to get slots is protected first.
 
     A master gets slots once it has its replicas, so that no key loses its copies by being moved;
     unless all tasks run that are wanted: then the replicas that it lacks are still others', and
@@ -45,10 +42,9 @@ def steps(fleet: Fleet, cast: Masters, spec: Spec, policy: Policy) -> tuple[Step
     )
     if not moves:
         return ()
-    protect = protecting.before_moves(fleet, spec, {step.target.id for step in moves})
     slots = tuple(piece for step in moves for piece in step.slots)
     done = NoteMoving((), "No slot is in flight any more.", Phase.SHAPE)
-    return (*protect, *note(fleet, slots, Phase.SHAPE), *moves, done)
+    return (*note(fleet, slots, Phase.SHAPE), *moves, done)
 
 
 def wanted(cast: Masters, spec: Spec) -> tuple[tuple[Live, Live, SlotRanges], ...]:

@@ -6,7 +6,7 @@ state to begin from. The order of the steps makes that hold:
 
 - the marker is written before the first node is, with the settings that will be restored;
 - epochs and slots are given while the nodes know nobody, so that no claim meets another;
-- the marker says FORMED only after every setting is what it was.
+- the marker says FORMED only after every setting is what it was, and ECS may stop nobody.
 
 While the marker says FORMING, a slot without an owner never held anybody's data that could
 still be had: its master's task is gone, and no replica of that master is left.
@@ -15,7 +15,7 @@ still be had: its master's task is gone, and no replica of that master is left.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from redis_fargate.topology import gossip, rescuing
+from redis_fargate.topology import gossip, protecting, rescuing
 from redis_fargate.topology.fleet import Entry, Fleet, Live
 from redis_fargate.topology.placement import Placement, flaws, place
 from redis_fargate.topology.shares import shared_out
@@ -149,6 +149,7 @@ def _form(fleet: Fleet, spec: Spec) -> tuple[Step, ...]:
         *shape,
         AwaitHealthy(everybody, "Every node says ok, and every replica has its data.", Phase.FORM),
         *_restore(fleet, recorded, cast.placement if shape else ()),
+        *protecting.newly_formed(fleet),
         FinishForming(why="The cluster is formed."),
     )
 

@@ -26,6 +26,10 @@ from redis_fargate.topology.steps import (
     Step,
 )
 
+_SYNCHRONISATION_S = 30.0
+"""What a first synchronisation may take, which has begun already. Those that take longer are found
+by a later run."""
+
 
 def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     """What brings every running node into the cluster, and every free one behind a master."""
@@ -76,6 +80,20 @@ def waiting(fleet: Fleet) -> tuple[str, ...]:
         f"slots {described(normalized(slots))}, which lacks a replica then."
     )
     return (sentence,)
+
+
+def synchronisation_s(fleet: Fleet) -> float:
+    """How long it is worth waiting for first synchronisations; 0 if none is under way.
+
+    Nobody tells of their end, and then there is more to do. Whoever waited for one may have given
+    way to something else, or died.
+    """
+    pending = any(
+        live.node.replication.link_up is False and not live.node.replication.linked_once
+        for live in fleet.running
+        if live.node.master_id in fleet.by_id
+    )
+    return _SYNCHRONISATION_S if pending else 0.0
 
 
 def _whole(fleet: Fleet, residents: Sequence[Live]) -> bool:

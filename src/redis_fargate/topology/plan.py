@@ -22,6 +22,10 @@ from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import Phase, Step
 from redis_fargate.topology.view import Marker, View
 
+_UNPROTECTED = frozenset({Phase.RESCUE, Phase.COVER, Phase.PROTECT})
+"""Phases before which nobody is protected: two in which slots are served by nobody, and PROTECT
+itself, which first says who may stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,7 +61,10 @@ def plan(view: View, spec: Spec, policy: Policy, without: Collection[Phase] = ()
     REFUSE what is not safe to judge, FORM a new cluster, RESCUE shards whose master is
     gone, COVER slots whose data nobody holds, SETTLE interrupted moves of slots, JOIN tasks that
     came later, FORGET nodes whose task is gone, SHAPE: masters, replicas and slots to where they
-    are wanted, PROTECT tasks that the cluster cannot spare.
+    are wanted, PROTECT tasks that the cluster cannot spare, and no others.
+
+    Those that it cannot spare are protected before anything else that is not urgent, and nothing is
+    brought to other tasks while ECS cannot be told so.
     """
     fleet = Fleet(view)
     if view.desired_count == 0:
@@ -81,10 +88,15 @@ def plan(view: View, spec: Spec, policy: Policy, without: Collection[Phase] = ()
         Phase.SHAPE: lambda: shaping.steps(fleet, spec, policy),
         Phase.PROTECT: lambda: protecting.steps(fleet, spec),
     }
+    left_out = {*without, Phase.SHAPE} if Phase.PROTECT in without else without
     for phase, steps_of in phases.items():
-        if phase not in without and (steps := steps_of()):
-            return Plan(steps=steps, waiting=waiting)
+        if phase not in left_out and (steps := steps_of()):
+            alone = phase in _UNPROTECTED or Phase.PROTECT in without
+            protect = () if alone else protecting.first(fleet, spec, steps)
+            return Plan(steps=(*protect, *steps), waiting=waiting)
     return Plan(
         waiting=(*waiting, *joining.waiting(fleet)),
-        soon_s=elections.duration_s(elections.pending(fleet)),
+        soon_s=max(
+            elections.duration_s(elections.pending(fleet)), joining.synchronisation_s(fleet)
+        ),
     )

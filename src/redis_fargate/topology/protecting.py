@@ -6,13 +6,21 @@ goes on inside the cluster: new tasks join and synchronise, take over, and only 
 ones stop.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 
 from redis_fargate.topology.fleet import Fleet, Live, holds_something
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import Phase, Protect, Release, Unprotect
+from redis_fargate.topology.steps import (
+    Failover,
+    MoveSlots,
+    Phase,
+    Protect,
+    Release,
+    Step,
+    Unprotect,
+)
 from redis_fargate.topology.view import Role
 
 LASTS_S = 48 * 3600
@@ -46,32 +54,62 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
             or _complete(keepers.get(live.node.master_id or "", ()), spec)
         )
     )
-    return (*spare, *_protect(fleet, kept, Phase.PROTECT))
+    return (*spare, *_protect(_wanting(fleet, kept), Phase.PROTECT))
 
 
-def before_moves(fleet: Fleet, spec: Spec, takers: AbstractSet[str]) -> tuple[Protect, ...]:
-    """Protect who is needed now, and those who are to get slots, by their ids, with their replicas.
+def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect, ...]:
+    """Protect who is needed already, and who is to get slots by what is planned, with its replicas.
 
-    To move slots may take hours, and meanwhile somebody may deploy, or scale in again.
+    As far as ECS takes it while nobody is let go: those who are to get slots come first, then
+    masters. What is planned may take hours, and meanwhile somebody may deploy, or scale in again.
     """
+    takers = set()
+    for step in planned:
+        match step:
+            case MoveSlots(target=taker) | Failover(node=taker):
+                takers.add(taker.id)
     kept = _kept(fleet, shard_keepers(fleet, spec))
     kept |= {live.task.id for live in fleet.running if takers & {live.node.id, live.node.master_id}}
-    return _protect(fleet, kept, Phase.SHAPE)
+    wanting = sorted(
+        _wanting(fleet, kept),
+        key=lambda live: (live.node.id not in takers, live.node.role is not Role.MASTER),
+    )
+    return _protect(_fitting(fleet, wanting), Phase.PROTECT)
+
+
+def newly_formed(fleet: Fleet) -> tuple[Protect, ...]:
+    """Protect all tasks of a cluster before anybody is told that it is there."""
+    everybody = {live.task.id for live in fleet.running}
+    return _protect(_fitting(fleet, _wanting(fleet, everybody)), Phase.FORM)
 
 
 def _kept(fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]]) -> set[str]:
     return {live.task.id for live in chain(*keepers.values(), _sole_holders(fleet))}
 
 
-def _protect(fleet: Fleet, kept: AbstractSet[str], phase: Phase) -> tuple[Protect, ...]:
+def _wanting(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
+    """Those whose protection is to be set, or renewed."""
     renewed_at_s = fleet.view.observed_at_s + RENEWED_S
-    wanting = tuple(
-        live.task.arn
+    return [
+        live
         for live in fleet.running
         if live.task.id in kept and (live.task.protected_until_s or 0) < renewed_at_s
-    )
-    why = "Stopping them would cost data or redundancy."
-    return (Protect(wanting, why, phase),) if wanting else ()
+    ]
+
+
+def _fitting(fleet: Fleet, wanting: Sequence[Live]) -> Sequence[Live]:
+    """As many as ECS protects, with those that are: no more than the service is to run."""
+    renewed = [live for live in wanting if live.task.protected_until_s is not None]
+    new = [live for live in wanting if live.task.protected_until_s is None]
+    if fleet.view.desired_count is None:
+        return wanting
+    held = sum(member.task.protected_until_s is not None for member in fleet.view.members)
+    return [*renewed, *new[: max(0, fleet.view.desired_count - held)]]
+
+
+def _protect(wanting: Iterable[Live], phase: Phase) -> tuple[Protect, ...]:
+    arns = tuple(live.task.arn for live in wanting)
+    return (Protect(arns, "Stopping them would cost data or redundancy.", phase),) if arns else ()
 
 
 def releases(fleet: Fleet) -> tuple[Release, ...]:

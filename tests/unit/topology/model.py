@@ -27,6 +27,7 @@ from redis_fargate.topology.steps import (
     MoveSlots,
     NodeRef,
     NoteMoving,
+    Phase,
     Protect,
     Replicate,
     Reset,
@@ -328,7 +329,12 @@ class Model:
                 open_slots=(),
                 keys=server.keys,
                 peers=tuple(map(_peer, server.table.values())),
-                replication=Replication(server.offset, None, self._link(server)),
+                replication=Replication(
+                    server.offset,
+                    None,
+                    self._link(server),
+                    linked_once=server.synced or server.role is Role.MASTER,
+                ),
                 hostname=server.hostname,
                 version="redis 7.0.15",
                 used_memory_bytes=1,
@@ -603,7 +609,7 @@ def check(view: View, made: Plan) -> None:
     """The invariants that hold for every plan (DESIGN.md section 4)."""
     assert not (made.steps and made.refusals)
     nodes = {member.task.id: member for member in view.members if member.node is not None}
-    phases = {step.phase for step in made.steps}
+    phases = {step.phase for step in made.steps if step is not _protection(made)}
     assert len(phases) <= 1, "one phase at a time"
     _check_settings(made)
     for step in made.steps:
@@ -626,6 +632,12 @@ def check(view: View, made: Plan) -> None:
     if view.marker is Marker.FORMED:
         forming = (BeginForming, SetConfigEpoch, AddSlots, ChangeSettings, FinishForming)
         assert not any(isinstance(step, forming) for step in made.steps)
+
+
+def _protection(made: Plan) -> Step | None:
+    """What comes before another phase's steps."""
+    is_first = len(made.steps) > 1 and made.steps[0].phase is Phase.PROTECT
+    return made.steps[0] if is_first and isinstance(made.steps[0], Protect) else None
 
 
 def _subjects(step: Step) -> Iterator:

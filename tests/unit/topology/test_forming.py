@@ -167,6 +167,7 @@ def test_the_shape_of_a_forming():
         ("Replicate", 3),
         ("AwaitHealthy", 1),
         ("ChangeSettings", 3),
+        ("Protect", 1),
         ("FinishForming", 1),
     ]
 

@@ -15,7 +15,14 @@ from redis_fargate.topology.health import Health, assess
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import SlotRange
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import AwaitAgreement, AwaitHealthy, Forget, Meet, Replicate
+from redis_fargate.topology.steps import (
+    AwaitAgreement,
+    AwaitHealthy,
+    Forget,
+    Meet,
+    Protect,
+    Replicate,
+)
 from redis_fargate.topology.view import Marker, Role, Trouble
 
 SPEC = Spec(3, 3)
@@ -46,13 +53,27 @@ def test_a_lost_replica_is_replaced():
     ]  # fmt: skip
     controller.execute(join)
     forget = controller.plan()
-    assert [type(step) for step in forget.steps] == [Forget]
-    assert len(forget.steps[0].nodes) == 6
-    assert forget.steps[0].gone_task_id == lost
+    protect, forgotten = forget.steps
+    assert isinstance(protect, Protect)
+    assert protect.task_arns == ("arn/t007",)
+    assert isinstance(forgotten, Forget)
+    assert len(forgotten.nodes) == 6
+    assert forgotten.gone_task_id == lost
     assert controller.run() == Plan()
     model.tick()
     assert controller.run() == Plan()
     assert_formed(model, SPEC)
+
+
+@pytest.mark.parametrize(("synced", "awaited"), [(False, True), (True, False)])
+def test_only_a_first_synchronisation_is_worth_another_look(synced, awaited):
+    """Whoever waited for it may have given way, or died; a link that broke may stay so."""
+    model = formed()
+    replica = model.servers[replica_of(model, "t001")]
+    replica.linked, replica.synced = False, synced
+    made = Controller(model, SPEC).plan()
+    assert made.steps == ()
+    assert (made.soon_s > 0) is awaited
 
 
 def test_a_lost_master_is_forgotten_only_after_its_election():
@@ -131,9 +152,11 @@ def test_nobody_waits_for_an_election_that_cannot_be_held():
     model = formed("abab", spec)
     model.kill("t001")
     newcomer = model.start("a")
-    made = Controller(model, spec).run()
+    controller = Controller(model, spec)
+    controller.run()
     assert followed(model, newcomer) == "t002"
-    assert made.soon_s == 0
+    model.tick()
+    assert controller.run().soon_s == 0
 
 
 @pytest.mark.parametrize("answers", [True, False])

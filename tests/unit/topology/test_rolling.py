@@ -12,7 +12,16 @@ from model import Controller, Model, assert_formed, deaf
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.protecting import LASTS_S, RENEWED_S
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import Failover, Protect, Release, Replicate, Reset, Unprotect
+from redis_fargate.topology.steps import (
+    AwaitHealthy,
+    Failover,
+    Phase,
+    Protect,
+    Release,
+    Replicate,
+    Reset,
+    Unprotect,
+)
 from redis_fargate.topology.view import Role
 
 SPEC = Spec(3, 3)
@@ -84,6 +93,31 @@ def test_protection_is_renewed_in_good_time():
     (step,) = service.plan().steps
     assert isinstance(step, Protect)
     assert len(step.task_arns) == 6
+
+
+@pytest.mark.parametrize(("desired_count", "first"), [(7, [Protect]), (6, [])])
+def test_who_is_to_take_over_is_protected_before_as_far_as_ecs_takes_it(desired_count, first):
+    service = Service("abcabc", SPEC)
+    service.revision = "rev:2"
+    service.start(1, "rev:2")
+    service.execute(service.plan())
+    view = replace(service.model.view(), revision="rev:2", desired_count=desired_count)
+    made = plan(view, SPEC, Policy())
+    assert [type(step) for step in made.steps] == [*first, Failover, AwaitHealthy]
+    heir = made.steps[-2].node.task_id
+    assert all(step.task_arns == (f"arn/{heir}",) for step in made.steps[:-2])
+
+
+def test_while_ecs_cannot_be_told_nobody_takes_over_and_new_tasks_join():
+    service = Service("abcabc", SPEC)
+    service.revision = "rev:2"
+    service.start(1, "rev:2")
+    view = replace(service.model.view(), revision="rev:2")
+    join = plan(view, SPEC, Policy(), {Phase.PROTECT})
+    assert {step.phase for step in join.steps} == {Phase.JOIN}
+    service.execute(join)
+    view = replace(service.model.view(), revision="rev:2")
+    assert not plan(view, SPEC, Policy(), {Phase.PROTECT}).steps
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 6])
