@@ -60,6 +60,8 @@ class Service:
         self._rng = rng
         self._notify = notify
         self._note = note
+        self.stopping: Callable[[Collection[Server]], None] = lambda servers: None
+        """Is told whom ECS stops next, since it was let."""
         self.desired = desired
         self.revision = 1
         self.tasks: list[EcsTask] = []
@@ -96,12 +98,16 @@ class Service:
         spare = len(running) - self.desired
         surplus = sum(task.revision == self.revision for task in running) - self.desired
         running.sort(key=lambda task: (task.revision == self.revision, self._rng.random()))
+        stopped = []
         for task in running:
             current = task.revision == self.revision
             if spare > 0 and not self._protected(task) and (not current or surplus > 0):
                 spare -= 1
                 surplus -= current
-                self.stop(task)
+                stopped.append(task)
+        self.stopping([task.server for task in stopped if task.server])
+        for task in stopped:
+            self.stop(task)
 
     def _launch(self) -> None:
         number = next(self._numbers)
@@ -221,6 +227,11 @@ class Service:
         astray = [task for task in self.tasks if (task.status, task.revision) != wanted]
         if astray or len(self.tasks) != self.desired:
             raise Broken(f"I4: {len(self.tasks)} tasks, {self.desired} desired; not so: {astray}")
+
+    def staying(self) -> list[Server]:
+        """The servers that are not about to end."""
+        staying = (task for task in self.tasks if task.status is not Status.STOPPING)
+        return [task.server for task in staying if task.server and task.server.alive]
 
     def servers(self) -> list[Server]:
         return [task.server for task in self.tasks if task.server and task.server.alive]

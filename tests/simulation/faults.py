@@ -177,3 +177,6 @@ MENU: tuple[tuple[Fault, float], ...] = (
     (scale, 1.0),
     (foreign, 0.7),
 )
+
+PLANNED = frozenset({deploy, scale, one_more})
+"""What users and ECS do in the course of things: by these nothing may be lost."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from redis_fargate.controller.report import step_report
@@ -16,7 +17,7 @@ from .clock import VirtualLoop
 from .commands import answer
 from .controlling import Controller, virtual_time
 from .ecs import Service
-from .faults import MENU
+from .faults import MENU, PLANNED
 from .invariants import (
     Broken,
     Data,
@@ -33,6 +34,8 @@ from .wire import Fuse
 
 WRITE_S = 3.0
 """How often a client writes."""
+CALM_S = 60.0
+"""For so long after a fault ECS may be let stop somebody who is needed: a tick, and some more."""
 PATIENCE_S = 1500.0
 """How long a cluster may take to be whole again: many ticks, and an expired lease."""
 LOOK_S = 20.0
@@ -68,11 +71,13 @@ class History:
         self.service = Service(
             self.net, rng, self.spec.task_count, self.controller.event, self.note
         )
+        self.service.stopping = self._stopping
         self.controller.service = self.service
         self.data = Data(self.net)
         self.swings: Swings | None = None
         self.hopeless = ""
         self._said = ""
+        self._calm_s = 0.0
         self._known: set[Server] = set()
 
     def note(self, text: str) -> None:
@@ -128,6 +133,8 @@ class History:
             fault = rng.choices(faults, weights)[0]
             self._before_fault()
             self.note(fault(self, rng))
+            if fault not in PLANNED:
+                self._calm_s = self.net.now_s + CALM_S
         await asyncio.sleep(rng.random() * 30)
         self.controller.unreliable = self.net.loses_answers = False
         self.note("nothing goes wrong any more")
@@ -202,6 +209,20 @@ class History:
         self._attribute()
         self.data.check()
         check_epochs(self.net.servers())
+
+    def _stopping(self, stopped: Collection[Server]) -> None:
+        """ECS stops somebody who is not protected."""
+        net = self.net
+        self._attribute()
+        servers = self.service.servers()
+        if net.cut or net.unseen or any(server.frozen for server in servers):
+            self._calm_s = net.now_s + CALM_S
+        formed = self.controller.table.marker is Marker.FORMED  # else nobody has been told yet
+        if self.controller.stopped or self.hopeless or not formed:
+            return
+        if net.now_s >= self._calm_s:
+            stays = self.service.staying()
+            self.data.check_stopped(stopped, [each for each in stays if each not in stopped])
 
     def _before_fault(self) -> None:
         self._check()

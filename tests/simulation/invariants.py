@@ -1,6 +1,6 @@
 """What must hold in every state of every history (DESIGN.md, section 4)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 
 from redis_fargate.topology.plan import Plan
@@ -10,6 +10,7 @@ from redis_fargate.topology.view import View
 
 from . import slots as sets
 from .network import Network
+from .replication import source_of
 from .server import KEY_SLOTS, Server, key_bits
 
 
@@ -38,9 +39,14 @@ class Data:
     def excuse(self) -> None:
         """Write off what processes that have ended have taken with them.
 
-        Who was told to follow another master, when there were others, will lose its copies.
+        Who was told to follow another master, when there were others, will lose its copies. So
+        will a replica of a former master that is a replica itself by now: it is to follow another.
         """
-        servers = [server for server in self._net.servers() if not server.other_data]
+        servers = [
+            server
+            for server in self._net.servers()
+            if not server.other_data and (server.master is None or server.master.master)
+        ]
         for key, version in self.acknowledged.items():
             left = max((server.keys.get(key, 0) for server in servers), default=0)
             self.acknowledged[key] = min(version, left)
@@ -85,6 +91,18 @@ class Data:
                     if KEY_SLOTS[key] in dead.migrating:
                         known = self.acknowledged.get(key, 0)
                         self.acknowledged[key] = min(known, version)
+
+    def check_stopped(self, stopped: Collection[Server], staying: Collection[Server]) -> None:
+        """No planned stop costs anything: ECS is let stop nobody who has what nobody has who stays.
+
+        A master hands over before it stops, where a replica stays that follows it.
+        """
+        heirs = {source_of(self._net, server) for server in staying}
+        for key, version in self.acknowledged.items():
+            held = max((server.keys.get(key, 0) for server in staying), default=0)
+            for server in stopped:
+                if held < version <= server.keys.get(key, 0) and server not in heirs:
+                    raise Broken(f"I1: ECS may stop {server}, who alone has {key}")
 
     def check_adopted(self, made: Plan) -> None:
         """No slot is given up while somebody lives who has its data."""

@@ -18,6 +18,8 @@ MESH_ROUNDS = 3
 
 QUICK_S, SLOW_S = 0.2, 1.0
 """Between two rounds, with short node timeouts and with long ones."""
+MOVING_S = (0.0, 0.0, 0.3, 1.0)
+"""With few keys in each slot, and with many."""
 ATOMIC = 0.3
 """In so many histories the servers are Valkey 9's."""
 
@@ -42,6 +44,8 @@ class Network:
         """Ids of masters whose places others have taken, until they know it."""
         self.atomic = rng.random() < ATOMIC
         """Whether servers can move slots by themselves."""
+        self.moving_s = rng.choice(MOVING_S)
+        """How long an exchange takes that moves slots key by key."""
         self.loses_answers = True
         self._timer: asyncio.TimerHandle | None = None
         self._pause_s = SLOW_S

@@ -93,7 +93,8 @@ class ModelConnection(NodeConnection):
             return []
         if self._closed:
             raise NodeUnreachable(f"The connection to {self} is closed.")
-        await asyncio.sleep(LATENCY_S)
+        moving = any(command[0] == "MIGRATE" or "SETSLOT" in command for command in commands)
+        await asyncio.sleep(LATENCY_S + (self._wire.net.moving_s if moving else 0.0))
         if server.frozen or server in self._wire.net.unseen:
             await asyncio.sleep(ANSWER_TIMEOUT_S)
         if not server.alive or server.frozen or server in self._wire.net.unseen:
