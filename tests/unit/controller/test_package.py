@@ -19,6 +19,8 @@ from redis_fargate.local.package import DISTRIBUTIONS, CannotPackage, build
 
 RUNTIME = ("boto3", "botocore", "dateutil", "s3transfer", "six.py", "urllib3")
 """What the Lambda runtime has, and the package may use."""
+BACKPORTS = ("async_timeout",) if sys.version_info < (3, 11, 3) else ()
+"""What a Python older than the Lambda runtime's lacks."""
 
 INVOKE = """
 import json, os, sys, time
@@ -75,7 +77,7 @@ def function(zipped, tmp_path_factory):
     with zipfile.ZipFile(zipped) as archive:
         archive.extractall(code)
     installed = Path(importlib.metadata.distribution("boto3").locate_file(""))
-    for name in RUNTIME:
+    for name in (*RUNTIME, *BACKPORTS):
         (runtime / name).symlink_to(installed / name)
 
     def invoke(*events, **environment):
