@@ -14,7 +14,7 @@ from redis_fargate.controller.result import Outcome, Result, StepReport
 from redis_fargate.controller.settings import Settings
 from redis_fargate.nodes.errors import StillMoving
 from redis_fargate.topology import protecting
-from redis_fargate.topology.errors import RedisFargateError, TemporaryError
+from redis_fargate.topology.errors import PermanentError, RedisFargateError, TemporaryError
 from redis_fargate.topology.health import Assessment, assess
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import SLOT_COUNT, count
@@ -137,7 +137,7 @@ class _Run:
         self._losses: tuple[str, ...] = ()
         self._lost_slots = 0
         self._at_work: Phase | None = None
-        self._put_off: dict[Phase, TemporaryError] = {}
+        self._put_off: dict[Phase, RedisFargateError] = {}
         self._view: View | None = None
         self._plan = Plan()
         self._taken: Plan | None = None
@@ -200,7 +200,8 @@ class _Run:
     async def _converged(self, lease: Lease) -> Outcome:
         """Go on until there is nothing more to do; temporary failures cost a look each.
 
-        A phase on which no other stands is put off when it fails, until the others are done.
+        A phase on which no other stands is put off when it fails, until the others are done. So is
+        PROTECT where ECS refuses it for good: who is lost has to be replaced all the same.
         """
         failures = 0
         while True:
@@ -214,18 +215,24 @@ class _Run:
                 raise
             except (StillMoving, _LookAgain):
                 self._taken = None
-            except TemporaryError as error:
+            except (TemporaryError, PermanentError) as error:
                 failures += 1
-                if self._left_s() <= 0:
-                    raise _OutOfTime(f" What failed last: {error}") from error
-                if failures > RETRIES:
-                    raise
-                if self._at_work in _SEPARABLE:
-                    self._put_off[self._at_work] = error
-                else:
-                    self._put_off.clear()
+                self._bear(error, failures)
                 self._taken = None
                 await asyncio.sleep(_PAUSE_S * failures)
+
+    def _bear(self, error: TemporaryError | PermanentError, failures: int) -> None:
+        """Put off what has failed, or begin anew; where that is of no use, raise."""
+        if isinstance(error, PermanentError) and self._at_work is not Phase.PROTECT:
+            raise error
+        if self._left_s() <= 0:
+            raise _OutOfTime(f" What failed last: {error}") from error
+        if failures > RETRIES:
+            raise error
+        if self._at_work in _SEPARABLE:
+            self._put_off[self._at_work] = error
+        else:
+            self._put_off.clear()
 
     async def _round(self, lease: Lease) -> Outcome | None:
         """Look once, and act on it; None if it is worth another look."""

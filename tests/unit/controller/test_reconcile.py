@@ -461,6 +461,16 @@ def test_what_was_put_off_and_fails_for_ever_is_told(world):
     assert result.verdict == "never"
 
 
+def test_who_is_lost_is_replaced_where_ecs_refuses_to_protect(world):
+    it = world(Plan((PROTECT, SHAPE.steps[0])), Plan((LOWER,)), DONE)
+    it.failures = {f"protect arn/t1 for {48 * 3600} s": [AccessDenied("Not allowed.")]}
+    result = it.reconcile()
+    assert it.without == [set(), {Phase.PROTECT}, {Phase.PROTECT}]
+    assert [act for act in it.acts() if act.startswith("execute")] == ["execute ChangeSettings"]
+    assert result.outcome is Outcome.FAILED
+    assert result.verdict == "Not allowed."
+
+
 def test_slots_on_their_way_are_no_failure(world):
     moves = Plan((SHAPE.steps[0],))
     it = world(*[moves] * (RETRIES + 3), DONE)
