@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
-FAILURES = (RedisError, OSError, AttributeError)
+FAILURES = (RedisError, RedisClusterException, OSError, AttributeError)
 """redis-py raises the last on a node that it has lost meanwhile."""
 
 
@@ -44,8 +44,10 @@ def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[U
                 client.set(key, key)
             except FAILURES:  # not acknowledged
                 writes.failed += 1
+                # It was told of new nodes by MOVED, and would begin with those of its start alone.
+                known = [(node.host, node.port) for node in client.get_nodes()]
                 with suppress(*FAILURES):
-                    client.nodes_manager.initialize()
+                    client.nodes_manager.initialize(additional_startup_nodes_info=known)
                 continue
             writes.at_s.append(time.monotonic())
             writes.keys.append(key)
