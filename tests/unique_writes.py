@@ -13,6 +13,9 @@ from redis.exceptions import RedisClusterException, RedisError
 FAILURES = (RedisError, RedisClusterException, OSError, AttributeError)
 """redis-py raises the last on a node that it has lost meanwhile."""
 
+LAST_S = 60.0
+"""For so long the last write may fail."""
+
 
 @dataclass
 class UniqueWrites:
@@ -34,11 +37,12 @@ class UniqueWrites:
 @contextmanager
 def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[UniqueWrites]:
     """Write meanwhile, with a pause after each; at the end, until one more is acknowledged."""
-    writes, ending = UniqueWrites(), threading.Event()
+    writes, ending, ended_s = UniqueWrites(), threading.Event(), [0.0]
 
     def write() -> None:
         for number in itertools.count():
             ends = ending.is_set()
+            assert not ends or time.monotonic() < ended_s[0] + LAST_S, "no write gets through"
             key = f"{prefix}{number}"
             try:
                 client.set(key, key)
@@ -60,5 +64,6 @@ def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[U
     try:
         yield writes
     finally:
+        ended_s[0] = time.monotonic()
         ending.set()
         writer.join()
