@@ -60,8 +60,8 @@ class Service:
         self._rng = rng
         self._notify = notify
         self._note = note
-        self.stopping: Callable[[Collection[Server]], None] = lambda servers: None
-        """Is told whom ECS stops next, since it was let."""
+        self.stopping: Callable[[Collection[Server]], None]
+        """Is told whom ECS stops, since it was let."""
         self.desired = desired
         self.revision = 1
         self.tasks: list[EcsTask] = []
@@ -104,10 +104,9 @@ class Service:
             if spare > 0 and not self._protected(task) and (not current or surplus > 0):
                 spare -= 1
                 surplus -= current
-                stopped.append(task)
-        self.stopping([task.server for task in stopped if task.server])
-        for task in stopped:
-            self.stop(task)
+                stopped.append(task.server)
+                self.stop(task)
+        self.stopping([server for server in stopped if server])
 
     def _launch(self) -> None:
         number = next(self._numbers)

@@ -218,11 +218,9 @@ class History:
         if net.cut or net.unseen or any(server.frozen for server in servers):
             self._calm_s = net.now_s + CALM_S
         formed = self.controller.table.marker is Marker.FORMED  # else nobody has been told yet
-        if self.controller.stopped or self.hopeless or not formed:
-            return
-        if net.now_s >= self._calm_s:
-            stays = self.service.staying()
-            self.data.check_stopped(stopped, [each for each in stays if each not in stopped])
+        over = self.controller.stopped or self.hopeless
+        if formed and not over and net.now_s >= self._calm_s:
+            self.data.check_stopped(stopped, self.service.staying())
 
     def _before_fault(self) -> None:
         self._check()

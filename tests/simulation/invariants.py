@@ -48,7 +48,7 @@ class Data:
             if not server.other_data and (server.master is None or server.master.master)
         ]
         for key, version in self.acknowledged.items():
-            left = max((server.keys.get(key, 0) for server in servers), default=0)
+            left = newest(servers, key)
             self.acknowledged[key] = min(version, left)
 
     def excuse_election(self, winner: Server) -> None:
@@ -65,7 +65,7 @@ class Data:
 
     def _in_flight(self, key: str) -> int:
         importing = (s for s in self._net.servers() if KEY_SLOTS[key] in s.importing)
-        return max((server.keys.get(key, 0) for server in importing), default=0)
+        return newest(importing, key)
 
     def excuse_owned(self, dead: Server) -> None:
         """Write off what only the dead owner and its replicas had, and these had not yet.
@@ -76,7 +76,7 @@ class Data:
         for key, version in self.acknowledged.items():
             if dead.me.slots >> KEY_SLOTS[key] & 1 and owner_of(servers, key) is None:
                 replicas = (each for each in servers if each.me.master_id == dead.id)
-                left = max((each.keys.get(key, 0) for each in replicas), default=0)
+                left = newest(replicas, key)
                 self.acknowledged[key] = min(version, left or self._in_flight(key))
 
     def excuse_undeleted(self, dead: Server) -> None:
@@ -98,10 +98,9 @@ class Data:
         A master hands over before it stops, where a replica stays that follows it.
         """
         heirs = {source_of(self._net, server) for server in staying}
-        for key, version in self.acknowledged.items():
-            held = max((server.keys.get(key, 0) for server in staying), default=0)
-            for server in stopped:
-                if held < version <= server.keys.get(key, 0) and server not in heirs:
+        for server in (server for server in stopped if server not in heirs):
+            for key, version in self.acknowledged.items():
+                if newest(staying, key) < version <= server.keys.get(key, 0):
                     raise Broken(f"I1: ECS may stop {server}, who alone has {key}")
 
     def check_adopted(self, made: Plan) -> None:
@@ -115,17 +114,15 @@ class Data:
 
     def _held(self, key: str) -> int:
         """The newest version in a shard to which it belongs, by a holder's own table."""
-        return max(
-            (
-                server.keys.get(key, 0)
-                for server in self._net.servers()
-                if (server.master or server.me).slots >> KEY_SLOTS[key] & 1
-            ),
-            default=0,
+        holders = (
+            server
+            for server in self._net.servers()
+            if (server.master or server.me).slots >> KEY_SLOTS[key] & 1
         )
+        return newest(holders, key)
 
     def _best(self, key: str) -> int:
-        return max((server.keys.get(key, 0) for server in self._net.servers()), default=0)
+        return newest(self._net.servers(), key)
 
     def served(self) -> None:
         """When all is well: a client reads what it wrote."""
@@ -134,6 +131,11 @@ class Data:
             found = owner.keys.get(key, 0) if owner else 0
             if found < version:
                 raise Broken(f"I1: {key} was written as {version}, and reads as {found}")
+
+
+def newest(servers: Iterable[Server], key: str) -> int:
+    """The newest version that any of them has; 0 if none has the key."""
+    return max((server.keys.get(key, 0) for server in servers), default=0)
 
 
 def owner_of(servers: Iterable[Server], key: str) -> Server | None:

@@ -93,8 +93,7 @@ class ModelConnection(NodeConnection):
             return []
         if self._closed:
             raise NodeUnreachable(f"The connection to {self} is closed.")
-        moving = any(command[0] == "MIGRATE" or "SETSLOT" in command for command in commands)
-        await asyncio.sleep(LATENCY_S + (self._wire.net.moving_s if moving else 0.0))
+        await asyncio.sleep(LATENCY_S + self._moving_s(commands))
         if server.frozen or server in self._wire.net.unseen:
             await asyncio.sleep(ANSWER_TIMEOUT_S)
         if not server.alive or server.frozen or server in self._wire.net.unseen:
@@ -103,6 +102,13 @@ class ModelConnection(NodeConnection):
         self._wire.fuse.burn(writing=False)
         with self._wire.net.one_iteration():
             return self._all(server, commands)
+
+    def _moving_s(self, commands: Sequence[Command]) -> float:
+        """What it takes longer where keys move."""
+        moving_s = self._wire.net.moving_s
+        if moving_s and any(each[0] == "MIGRATE" or "SETSLOT" in each for each in commands):
+            return moving_s
+        return 0.0
 
     def _all(self, server: Server, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
         """Most commands of a history count keys: those in a row are answered by one look."""
