@@ -8,10 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from redis.cluster import RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
 
-FAILURES = (RedisError, RedisClusterException, OSError, AttributeError)
-"""redis-py raises the last on a node that it has lost meanwhile."""
+from redis_fargate.local.rehearsal.load import CLIENT_ERRORS
 
 LAST_S = 60.0
 """For so long the last write may fail."""
@@ -37,20 +35,23 @@ class UniqueWrites:
 @contextmanager
 def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[UniqueWrites]:
     """Write meanwhile, with a pause after each; at the end, until one more is acknowledged."""
-    writes, ending, ended_s = UniqueWrites(), threading.Event(), [0.0]
+    writes, ending = UniqueWrites(), threading.Event()
 
     def write() -> None:
+        ends_s = float("inf")
         for number in itertools.count():
             ends = ending.is_set()
-            assert not ends or time.monotonic() < ended_s[0] + LAST_S, "no write gets through"
+            if ends:
+                ends_s = min(ends_s, time.monotonic() + LAST_S)
+            assert time.monotonic() < ends_s, "no write gets through"
             key = f"{prefix}{number}"
             try:
                 client.set(key, key)
-            except FAILURES:  # not acknowledged
+            except CLIENT_ERRORS:  # not acknowledged
                 writes.failed += 1
                 # It was told of new nodes by MOVED, and would begin with those of its start alone.
                 known = [(node.host, node.port) for node in client.get_nodes()]
-                with suppress(*FAILURES):
+                with suppress(*CLIENT_ERRORS):
                     client.nodes_manager.initialize(additional_startup_nodes_info=known)
                 continue
             writes.at_s.append(time.monotonic())
@@ -64,6 +65,5 @@ def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[U
     try:
         yield writes
     finally:
-        ended_s[0] = time.monotonic()
         ending.set()
         writer.join()
