@@ -215,13 +215,13 @@ class _Run:
                 raise
             except (StillMoving, _LookAgain):
                 self._taken = None
-            except (TemporaryError, PermanentError) as error:
+            except RedisFargateError as error:
                 failures += 1
                 self._bear(error, failures)
                 self._taken = None
                 await asyncio.sleep(_PAUSE_S * failures)
 
-    def _bear(self, error: TemporaryError | PermanentError, failures: int) -> None:
+    def _bear(self, error: RedisFargateError, failures: int) -> None:
         """Put off what has failed, or begin anew; where that is of no use, raise."""
         if isinstance(error, PermanentError) and self._at_work is not Phase.PROTECT:
             raise error

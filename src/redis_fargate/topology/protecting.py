@@ -99,10 +99,10 @@ def _wanting(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
 
 def _fitting(fleet: Fleet, wanting: Sequence[Live]) -> Sequence[Live]:
     """As many as ECS protects, with those that are: no more than the service is to run."""
-    renewed = [live for live in wanting if live.task.protected_until_s is not None]
-    new = [live for live in wanting if live.task.protected_until_s is None]
     if fleet.view.desired_count is None:
         return wanting
+    renewed = [live for live in wanting if live.task.protected_until_s is not None]
+    new = [live for live in wanting if live.task.protected_until_s is None]
     held = sum(member.task.protected_until_s is not None for member in fleet.view.members)
     return [*renewed, *new[: max(0, fleet.view.desired_count - held)]]
 
