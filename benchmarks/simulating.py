@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.simulation.__main__ import played
+from tests.simulation.playing import played
 
 
 def main() -> None:

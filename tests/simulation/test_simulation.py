@@ -3,8 +3,8 @@
 import os
 from multiprocessing import Pool
 
-from .__main__ import played, prepare
 from .history import Ended, play
+from .playing import played, prepare
 
 FIRST = int(os.environ.get("SIMULATE_SEED", "0"))
 """The first seed: the same histories at every run, unless told otherwise."""
