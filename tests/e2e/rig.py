@@ -199,6 +199,14 @@ def clients_of(cli: Cli) -> Iterator[Clients]:
         clients.close()
 
 
+def discovered(clients: Clients) -> list[str]:
+    """The addresses to which the cluster's name resolves."""
+    found = clients.servicediscovery.discover_instances(
+        NamespaceName="local", ServiceName="redis-cluster"
+    )["Instances"]
+    return [instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in found]
+
+
 def invoke(
     clients: Clients, action: str, function: str = "redis-local-initializer"
 ) -> dict[str, Any]:

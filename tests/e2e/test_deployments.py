@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from redis.cluster import RedisCluster
-from rig import Cli, Up, clients_of, eventually, nodes_of
+from rig import Cli, Up, clients_of, discovered, eventually, nodes_of
 
+from redis_fargate.local.clients import Clients
 from servers import PORT
 from unique_writes import UniqueWrites, writing
 
@@ -19,8 +21,11 @@ def client_of(up: Up, host: str) -> RedisCluster:
 
 
 @contextmanager
-def load(up: Up) -> Iterator[UniqueWrites]:
-    with client_of(up, up.host) as client, writing(client, "load:") as writes:
+def load(up: Up, clients: Clients) -> Iterator[UniqueWrites]:
+    with (
+        client_of(up, up.host) as client,
+        writing(client, "load:", discover=partial(discovered, clients)) as writes,
+    ):
         yield writes
 
 
@@ -49,7 +54,7 @@ def deploy(ecs: Any, **changes: Any) -> str:
 def test_a_deployment_of_a_newer_server_loses_nothing(cli: Cli) -> None:
     up = cli.up("--server", "valkey/valkey:8.1")
     before = {node["task_id"] for node in nodes_of(up.result)}
-    with clients_of(cli) as clients, load(up) as writes:
+    with clients_of(cli) as clients, load(up, clients) as writes:
         arn = deploy(clients.client("ecs"), image="valkey/valkey:9")
         result = eventually(
             cli.result,
@@ -72,7 +77,7 @@ def test_a_deployment_of_a_newer_server_loses_nothing(cli: Cli) -> None:
 def test_a_revision_that_does_not_start_leaves_the_old_tasks_serving(cli: Cli) -> None:
     up = cli.up()
     before = {node["task_id"] for node in nodes_of(up.result)}
-    with clients_of(cli) as clients, load(up) as writes:
+    with clients_of(cli) as clients, load(up, clients) as writes:
         ecs = clients.client("ecs")
         deploy(ecs, command=["exit 1"])
         eventually(

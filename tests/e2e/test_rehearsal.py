@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 from rehearsing import TIMEOUT_S, Rehearsed, assert_passed, assert_reported, rehearsed
-from rig import Cli, clients_of
+from rig import Cli, clients_of, discovered
 
 from redis_fargate.local.rehearsal.scenarios import SCENARIOS, Scenario
 from servers import PORT
@@ -34,10 +34,8 @@ def test_data_that_gets_lost_fails_a_scenario(cli: Cli) -> None:
         assert line, "it ended before the replica crashed"
     with clients_of(cli) as clients:
         secret = clients.secrets.get_secret_value(SecretId="redis-local-password")
-        found = clients.servicediscovery.discover_instances(
-            NamespaceName="local", ServiceName="redis-cluster"
-        )["Instances"]
-    for address in (instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in found):
+        addresses = discovered(clients)
+    for address in addresses:
         # A replica refuses, and one is dead; somebody else's mistake it is all the same.
         with suppress(RedisError), Redis(address, PORT, password=secret["SecretString"]) as client:
             client.flushall()

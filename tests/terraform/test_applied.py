@@ -282,13 +282,24 @@ def quickstart_lives(clients: Clients, root: Root) -> None:
     assert rolled["health"] == "ok", rolled
     assert len(nodes_of(rolled)) == 6
     assert not tasks_of(rolled) & tasks_of(formed)
-    with RedisCluster(host=rolled["shards"][0]["master"]["address"], port=PORT) as client:
-        answers = client.config_get("timeout", target_nodes=RedisCluster.ALL_NODES)
-        assert [answer["timeout"] for answer in answers.values()] == ["600"] * 6
+    host = rolled["shards"][0]["master"]["address"]
+    # Servers tell clients of a replica once they have heard how much of the data it has.
+    answers = eventually(
+        partial(timeouts_of, host), lambda seen: len(seen) == len(nodes_of(rolled))
+    )
+    assert answers == ["600"] * 6
+    with RedisCluster(host=host, port=PORT) as client:
         values = client.mget_nonatomic(*(f"key:{number}" for number in range(KEYS)))
         assert values == [str(number).encode() for number in range(KEYS)]
     root.assert_nothing_to_do()
     root.destroy(clients, name)
+
+
+def timeouts_of(host: str) -> list[str]:
+    """What the nodes that a client is told of are set to."""
+    with RedisCluster(host=host, port=PORT) as client:
+        answers = client.config_get("timeout", target_nodes=RedisCluster.ALL_NODES)
+    return [answer["timeout"] for answer in answers.values()]
 
 
 def tasks_of(result: dict[str, Any]) -> set[str]:
