@@ -53,7 +53,7 @@ def _line(server: Server, entry: Entry) -> str:
     flags += "master" if entry.master else "slave"
     flags += ",fail?" if entry.pfail else ",fail" if entry.fail else ""
     flags += ",noaddr" if entry.noaddr else ""
-    if mine and server.settings["cluster-replica-no-failover"] == "yes":
+    if mine and server.barred:
         flags += ",nofailover"
     leader = server.table.get(entry.master_id) if entry.master_id else None
     epoch = leader.epoch if leader else entry.epoch

@@ -256,7 +256,9 @@ class History:
             served |= server.me.slots
             master, link = server.master, server.link
             if master is not None and link and server.offset and not server.other_data:
-                heired |= master.slots if server.keys or link.followed else 0
+                # No keys may be all of the shard, unless they are still another one's.
+                tells = server.keys or (link.followed and not server.barred)
+                heired |= master.slots if tells else 0
         if served | heired != sets.ALL:
             self.hopeless = "a shard has no holder left"
 

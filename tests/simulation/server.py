@@ -136,6 +136,11 @@ class Server:
         """Its master's entry."""
         return self.table.get(self.me.master_id) if self.me.master_id else None
 
+    @property
+    def barred(self) -> bool:
+        """From being elected."""
+        return self.settings["cluster-replica-no-failover"] == "yes"
+
     def configure(self, name: str, value: str) -> None:
         """CONFIG SET"""
         self.settings[name] = value

@@ -57,7 +57,7 @@ def _valid(server: Server) -> bool:
     That of one that has never had a link is as old as can be.
     """
     link = server.link
-    if server.settings["cluster-replica-no-failover"] == "yes" or not (link and link.followed):
+    if server.barred or not (link and link.followed):
         return False
     age_s = server.net.now_s - link.lost_s if link.lost_s else 0.0
     return server.offset > 0 and age_s <= 10 * server.timeout_s + 10
