@@ -11,7 +11,8 @@ from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.moving_atomically import hides_keys, offered
 from redis_fargate.nodes.pacing import Pacer
-from redis_fargate.nodes.polling import together
+from redis_fargate.nodes.parse import NodeTable
+from redis_fargate.nodes.polling import attempts, together
 from redis_fargate.topology.slots import (
     SlotRanges,
     common,
@@ -25,6 +26,8 @@ from redis_fargate.topology.view import Role
 
 SLICE_S = 5.0
 """After so long a wave of moves ends, so that the next look sees what else has happened."""
+_NEWS_S = 2.0
+"""For so long it is waited until a target has heard its source's epoch; the next look waits on."""
 
 
 async def move_slots(
@@ -69,10 +72,7 @@ async def _move(
 
 async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
     """See that the move can be made; what of it is left to do."""
-    source, target = await together(
-        node_table(connection)
-        for connection in await together(map(connections.to, (step.source, step.target)))
-    )
+    source, target = await _tables(step, connections)
     trouble = ""
     left = subtract(step.slots, target.myself.slots)
     in_flight = from_numbers(
@@ -87,6 +87,8 @@ async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
         trouble = f"the slots {described(begun)} are in flight, and keys of theirs on either side"
     elif None in known or known[0] is None or known[0].address != step.target.address:
         trouble = "they do not know each other, or not at their present addresses"
+    elif _is_behind(target, source):
+        trouble = f"{step.target} has not heard of the newest config epoch of {step.source} yet"
     if trouble:
         raise PreconditionFailed(
             f"Expected to move the slots {described(step.slots)} from {step.source} to "
@@ -96,6 +98,26 @@ async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
     if not target.myself.slots:
         await _copy_functions(step, connections)
     return left
+
+
+async def _tables(step: MoveSlots, connections: Connections) -> tuple[NodeTable, NodeTable]:
+    """What the source and the target know, once the target has heard the source's epoch."""
+    both = await together(map(connections.to, (step.source, step.target)))
+    async for _ in attempts(_NEWS_S):
+        source, target = await together(map(node_table, both))
+        if not _is_behind(target, source):
+            break
+    return source, target
+
+
+def _is_behind(target: NodeTable, source: NodeTable) -> bool:
+    """Whether the epoch that a target gives itself with the slots may be no newer.
+
+    It takes the one after the highest that it knows. The source would take the slots back by its
+    own, and the target delete the keys that it has just been given.
+    """
+    known = target.peer(source.myself.id)
+    return known is not None and known.config_epoch < source.myself.config_epoch
 
 
 async def _drop_old_keys(step: MoveSlots, slots: SlotRanges, connections: Connections) -> None:

@@ -339,6 +339,19 @@ def test_a_master_out_of_contact_gets_no_slots(fleet: Fleet) -> None:
     assert_settled(cluster)
 
 
+def test_a_target_outdoes_an_epoch_that_its_source_has_just_got(fleet: Fleet) -> None:
+    """Nobody is told of BUMPEPOCH. By an epoch that is no newer, the target would lose the slot."""
+    cluster = Cluster(fleet, Spec(3, 0))
+    one, other, _ = cluster.masters()
+    with client(one) as source, client(other) as target:
+        source.execute_command("CLUSTER BUMPEPOCH")
+        take(move(one, other, one.node.slots[0].first))
+        epochs = [int(node.cluster("info")["cluster_my_epoch"]) for node in (source, target)]
+    assert epochs[0] < epochs[1]
+    cluster.settle()
+    assert_settled(cluster)
+
+
 def test_keys_of_other_databases_are_not_left_behind() -> None:
     """Only Valkey 9 has them in a cluster, and MIGRATE would hand over those of the first."""
     with fleet_of(PROGRAMS["valkey-9.1"]()) as fleet:
