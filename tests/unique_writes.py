@@ -3,14 +3,13 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from redis.cluster import RedisCluster
 
 from redis_fargate.local.rehearsal.load import CLIENT_ERRORS
-from servers import PORT
 
 LAST_S = 60.0
 """For so long the last write may fail."""
@@ -34,17 +33,8 @@ class UniqueWrites:
 
 
 @contextmanager
-def writing(
-    client: RedisCluster,
-    prefix: str,
-    pause_s: float = 0,
-    discover: Callable[[], Sequence[str]] = tuple,
-) -> Iterator[UniqueWrites]:
-    """Write meanwhile, with a pause after each; at the end, until one more is acknowledged.
-
-    ``discover`` gives the addresses to which the cluster's name resolves: a client that is not
-    heard of for a second may know none of the nodes that there are by then.
-    """
+def writing(client: RedisCluster, prefix: str, pause_s: float = 0) -> Iterator[UniqueWrites]:
+    """Write meanwhile, with a pause after each; at the end, until one more is acknowledged."""
     writes, ending = UniqueWrites(), threading.Event()
 
     def write() -> None:
@@ -60,8 +50,7 @@ def writing(
             except CLIENT_ERRORS:  # not acknowledged
                 writes.failed += 1
                 with suppress(*CLIENT_ERRORS):
-                    found = [(address, PORT) for address in discover()]
-                    client.nodes_manager.initialize(additional_startup_nodes_info=found)
+                    client.nodes_manager.initialize()
                 continue
             writes.at_s.append(time.monotonic())
             writes.keys.append(key)

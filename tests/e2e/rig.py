@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from redis.cluster import RedisCluster
 
@@ -199,12 +200,28 @@ def clients_of(cli: Cli) -> Iterator[Clients]:
         clients.close()
 
 
+NAME = "redis-cluster.local"
+
+
 def discovered(clients: Clients) -> list[str]:
     """The addresses to which the cluster's name resolves."""
     found = clients.servicediscovery.discover_instances(
         NamespaceName="local", ServiceName="redis-cluster"
     )["Instances"]
     return [instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in found]
+
+
+@contextmanager
+def resolving(clients: Clients) -> Iterator[None]:
+    """Let this process resolve the cluster's name, as the VPC's resolver does."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        hosts = discovered(clients) if host == NAME else [host]
+        return [found for each in hosts for found in resolve(each, *args, **kwargs)]
+
+    with patch("socket.getaddrinfo", resolved):
+        yield
 
 
 def invoke(
