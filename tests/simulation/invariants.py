@@ -79,6 +79,21 @@ class Data:
                 left = newest(replicas, key)
                 self.acknowledged[key] = min(version, left or self._in_flight(key))
 
+    def excuse_handed_over(self, dead: Server) -> None:
+        """Write off what a dead server had just been handed, and its replicas had not yet.
+
+        Copies on replicas of who gave it do not count: they are about to hear that it has left.
+        """
+        holders = [
+            server
+            for server in self._net.servers()
+            if server.me.master or server.me.master_id == dead.id
+        ]
+        for key in dead.keys:
+            if KEY_SLOTS[key] in dead.importing:
+                known = self.acknowledged.get(key, 0)
+                self.acknowledged[key] = min(known, newest(holders, key))
+
     def excuse_undeleted(self, dead: Server) -> None:
         """Write off what follows from keys that had left a server, when not all its replicas knew.
 
