@@ -20,7 +20,7 @@ async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
     connection = await connections.to(step.node)
     table = await node_table(connection)
     gone = table.peer(step.gone_id)
-    if gone is None or gone.config_epoch < table.myself.config_epoch:
+    if gone is None or step.gone_epoch < table.myself.config_epoch:
         return
     if table.myself.role is not Role.MASTER or not table.myself.slots:
         raise PreconditionFailed(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
-from redis_fargate.topology.slots import common, described, subtract
+from redis_fargate.topology.slots import SlotRanges, common, described, subtract
 from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Phase
 from redis_fargate.topology.view import Role
 
@@ -71,24 +71,39 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
 
 
 def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
-    """For those who know that a master that is gone had a newer claim, and took its place.
+    """For those who took the place of a master that is gone, and have no newer claim than that one.
 
     Redis 7.0 counts the votes of a node's last election once more for two node timeouts, and keeps
     the epoch of that one. If the node was replaced since, as planned, its claim is old, and nobody
     believes it. Who knows of the newer claim and has not taken that one's place has given way.
+
+    Of a claim with its own epoch nobody tells a node. It chose that one while it was cut off, and
+    had not heard that it was taken.
     """
     gone = {entry.id: entry for entry in fleet.entries if entry.gone}
     for live in fleet.masters:
         for peer in live.node.peers:
-            if (
-                peer.id in gone
-                and peer.role is Role.MASTER
-                and peer.config_epoch >= live.node.config_epoch
-                and common(gone[peer.id].slots, live.node.slots)
-                and fleet.knows_the_newest_epoch(live)
-            ):
-                why = f"The others still believe that its slots are those of {gone[peer.id]}."
-                yield BumpEpoch(live.ref, peer.id, why)
+            entry = gone.get(peer.id)
+            if entry is None or not (claim := _claim(entry, live.node.slots)):
+                continue
+            known = peer.config_epoch if peer.role is Role.MASTER else 0
+            behind = known >= live.node.config_epoch or claim == live.node.config_epoch
+            if behind and fleet.knows_the_newest_epoch(live):
+                why = f"The others still believe that its slots are those of {entry}."
+                yield BumpEpoch(live.ref, peer.id, max(known, claim), why)
+
+
+def _claim(gone: Entry, slots: SlotRanges) -> int:
+    """The newest epoch by which somebody believes some slots to be those of who is gone, or 0."""
+    return max(
+        (
+            peer.config_epoch
+            for live in gone.known_by
+            for peer in live.node.peers
+            if peer.id == gone.id and common(peer.slots, slots)
+        ),
+        default=0,
+    )
 
 
 def _is_known(fleet: Fleet, live: Live) -> bool:

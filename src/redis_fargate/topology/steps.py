@@ -148,6 +148,8 @@ class BumpEpoch:
 
     node: NodeRef
     gone_id: str
+    gone_epoch: int
+    """The newest config epoch by which somebody believes that one."""
     why: str
     phase: Phase = Phase.RESCUE
 

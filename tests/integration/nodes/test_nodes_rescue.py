@@ -243,10 +243,13 @@ def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
     cluster = Cluster(fleet, Spec(3, 3))
     one, other, another = sorted(cluster.masters(), key=lambda master: master.node.config_epoch)
 
+    def bump(member: Member) -> None:
+        take(BumpEpoch(ref(member), other.node.id, other.node.config_epoch, "Because."))
+
     def refused(member: Member, reason: str) -> None:
         before = epoch(member)
         with pytest.raises(PreconditionFailed, match=reason):
-            take(BumpEpoch(ref(member), other.node.id, "Because."))
+            bump(member)
         assert epoch(member) == before
 
     def epoch(member: Member) -> int:
@@ -256,14 +259,14 @@ def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
     refused(one, "to have stopped")
     refused(cluster.replica_of(other), "to be a master with slots")
     before = epoch(another)
-    take(BumpEpoch(ref(another), other.node.id, "Because."))  # it is newer already
+    bump(another)  # it is newer already
     assert epoch(another) == before
     with cluster.client(one) as client, cluster.cut_off(one):
         until(lambda: client.cluster("info")["cluster_state"] == "fail")
         cluster.server(other).kill()
         refused(one, "to be in contact")
         cluster.kill(other)
-    take(BumpEpoch(ref(one), other.node.id, "Because."))
+    bump(one)
     assert epoch(one) > epoch(another)
     cluster.replace()
     cluster.assert_whole()
