@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from redis_fargate.nodes.connection import Connect, Connections, connect
 from redis_fargate.nodes.errors import StillMoving
@@ -17,6 +17,7 @@ from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     BeginForming,
     FinishForming,
+    Forget,
     NoteMoving,
     Protect,
     Unprotect,
@@ -49,6 +50,7 @@ class Memory:
     stopped: frozenset[str] = frozenset()
     """What ECS remembers: the ids of tasks that have stopped."""
     moving: SlotRanges = ()
+    forgotten: dict[str, float] = field(default_factory=dict)
 
     def view(self, members: tuple[Member, ...]) -> View:
         return View(
@@ -58,6 +60,7 @@ class Memory:
             self.forming,
             self.stopped,
             moving=self.moving,
+            forgotten=self.forgotten,
         )
 
 
@@ -122,6 +125,10 @@ class Reconciler:
                 case Unprotect():
                     await check_spare(wave, connections)
                     self._protect({step.task_arn for step in wave}, None)
+                case Forget():
+                    ids = {step.gone_id for step in wave}
+                    self.memory.forgotten |= dict.fromkeys(ids, time.time())
+                    await execute(wave, connections, patience_s)
                 case _:
                     await execute(wave, connections, patience_s)
             self.timings.append((type(wave[0]).__name__, time.perf_counter() - start))

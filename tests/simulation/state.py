@@ -24,6 +24,7 @@ class Table:
     marker: Marker = Marker.ABSENT
     forming: Forming | None = None
     moving: SlotRanges = ()
+    forgotten: Mapping[str, float] = field(default_factory=dict)
     throttled_until_s: float = -1.0
 
 
@@ -72,7 +73,8 @@ class State:
 
     def marker(self) -> Remembered:
         self._called()
-        return Remembered(self.table.marker, self.table.forming, self.table.moving)
+        table = self.table
+        return Remembered(table.marker, table.forming, table.moving, table.forgotten)
 
     def _held(self, lease: Lease) -> None:
         self._called(writing=True)
@@ -94,6 +96,10 @@ class State:
     def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
         self._held(lease)
         self.table.moving = slots
+
+    def note_forgotten(self, lease: Lease, at_s: Mapping[str, float]) -> None:
+        self._held(lease)
+        self.table.forgotten = at_s
 
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         self._called()

@@ -6,7 +6,8 @@ One DynamoDB table with the keys ``kind`` and ``id``:
 | ------ | ------------------------- | --------------------------------------------------- |
 | lease  | lease                     | fencing, expires_at_ms, dirty; owner while it is held |
 | marker | marker                    | state, settings (while forming), moving (slots that |
-|        |                           | may be in flight), at, fencing                      |
+|        |                           | may be in flight), forgotten (node ids, and when),  |
+|        |                           | at, fencing                                         |
 | run    | fencing number, 12 digits | what a run wants remembered, at, ttl                |
 
 The lease expires after the deadline of the run that holds it, so a run that still lives has
@@ -16,7 +17,7 @@ the marker is written in one transaction with a check that the number is still t
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,7 +28,7 @@ from redis_fargate.topology.view import Forming, Marker
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (
         ConditionCheckTypeDef,
-        PutTypeDef,
+        TransactWriteItemTypeDef,
         UpdateItemInputTypeDef,
         UpdateItemOutputTypeDef,
     )
@@ -70,6 +71,7 @@ class Remembered:
     marker: Marker
     forming: Forming | None = None
     moving: SlotRanges = ()
+    forgotten: Mapping[str, float] = field(default_factory=dict)
 
 
 class StateTable:
@@ -160,7 +162,12 @@ class StateTable:
             return Remembered(Marker.ABSENT)
         marker = Marker(item["state"]["S"])
         if marker is Marker.FORMED:
-            return Remembered(marker, moving=parsed(item.get("moving", {"S": ""})["S"]))
+            forgotten = item.get("forgotten", {"M": {}})["M"].items()
+            return Remembered(
+                marker,
+                moving=parsed(item.get("moving", {"S": ""})["S"]),
+                forgotten={node_id: float(at_s["N"]) for node_id, at_s in forgotten},
+            )
         settings = {
             task: {name: value["S"] for name, value in pairs["M"].items()}
             for task, pairs in item["settings"]["M"].items()
@@ -188,11 +195,13 @@ class StateTable:
         self._mark(
             lease,
             {
-                "TableName": self._table,
-                "Item": self._marker_item(lease, Marker.FORMING) | {"settings": {"M": values}},
-                "ConditionExpression": f"{absent}#state = :before",
-                "ExpressionAttributeNames": {"#state": "state"},
-                "ExpressionAttributeValues": {":before": {"S": before.value}},
+                "Put": {
+                    "TableName": self._table,
+                    "Item": self._marker_item(lease, Marker.FORMING) | {"settings": {"M": values}},
+                    "ConditionExpression": f"{absent}#state = :before",
+                    "ExpressionAttributeNames": {"#state": "state"},
+                    "ExpressionAttributeValues": {":before": {"S": before.value}},
+                }
             },
         )
 
@@ -204,7 +213,7 @@ class StateTable:
 
         """
         item = self._marker_item(lease, Marker.FORMED)
-        self._mark(lease, {"TableName": self._table, "Item": item})
+        self._mark(lease, {"Put": {"TableName": self._table, "Item": item}})
 
     def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
         """Write down which slots may be in flight from now on; none is none.
@@ -214,17 +223,18 @@ class StateTable:
             MarkerChanged: the cluster is not formed.
 
         """
-        item = self._marker_item(lease, Marker.FORMED) | {"moving": {"S": described(slots)}}
-        self._mark(
-            lease,
-            {
-                "TableName": self._table,
-                "Item": item,
-                "ConditionExpression": "#state = :formed",
-                "ExpressionAttributeNames": {"#state": "state"},
-                "ExpressionAttributeValues": {":formed": {"S": Marker.FORMED.value}},
-            },
-        )
+        self._note(lease, "moving", {"S": described(slots)})
+
+    def note_forgotten(self, lease: Lease, at_s: Mapping[str, float]) -> None:
+        """Write down which nodes were forgotten lately: their ids, and when.
+
+        Raises:
+            LeaseLost: the lease is not ours any more.
+            MarkerChanged: the cluster is not formed.
+
+        """
+        values = {node_id: {"N": f"{when_s:.3f}"} for node_id, when_s in at_s.items()}
+        self._note(lease, "forgotten", {"M": values})
 
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         """Remember a run for ``HISTORY_S`` seconds, under its fencing number."""
@@ -245,8 +255,29 @@ class StateTable:
         state = {"state": {"S": marker.value}, "at": {"S": self._now()}}
         return _MARKER_KEY | state | {"fencing": {"N": str(lease.fencing)}}
 
-    def _mark(self, lease: Lease, put: "PutTypeDef") -> None:
-        """Write the marker if the lease is ours still, and the put's own condition holds."""
+    def _note(self, lease: Lease, name: str, value: Mapping[str, Any]) -> None:
+        """Write one attribute of the marker of a formed cluster."""
+        self._mark(
+            lease,
+            {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": _MARKER_KEY,
+                    "UpdateExpression": "SET #name = :value, #at = :at, fencing = :fencing",
+                    "ConditionExpression": "#state = :formed",
+                    "ExpressionAttributeNames": {"#name": name, "#at": "at", "#state": "state"},
+                    "ExpressionAttributeValues": {
+                        ":value": value,
+                        ":at": {"S": self._now()},
+                        ":fencing": {"N": str(lease.fencing)},
+                        ":formed": {"S": Marker.FORMED.value},
+                    },
+                }
+            },
+        )
+
+    def _mark(self, lease: Lease, marking: "TransactWriteItemTypeDef") -> None:
+        """Write the marker if the lease is ours still, and the write's own condition holds."""
         check: ConditionCheckTypeDef = {
             "TableName": self._table,
             "Key": _LEASE_KEY,
@@ -259,7 +290,7 @@ class StateTable:
             dynamodb = self._clients.dynamodb
             try:
                 return dynamodb.transact_write_items(
-                    TransactItems=[{"ConditionCheck": check}, {"Put": put}]
+                    TransactItems=[{"ConditionCheck": check}, marking]
                 )
             except dynamodb.exceptions.TransactionCanceledException as error:
                 reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]

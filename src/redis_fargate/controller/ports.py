@@ -48,6 +48,9 @@ class State(Protocol):
     def note_moving(self, lease: Lease, slots: SlotRanges) -> None:
         """Write down which slots may be in flight from now on."""
 
+    def note_forgotten(self, lease: Lease, at_s: Mapping[str, float]) -> None:
+        """Write down which nodes were forgotten lately: their ids, and when."""
+
     def record(self, lease: Lease, summary: Mapping[str, str]) -> None:
         """Remember a run."""
 

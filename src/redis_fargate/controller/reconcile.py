@@ -15,6 +15,7 @@ from redis_fargate.controller.settings import Settings
 from redis_fargate.nodes.errors import StillMoving
 from redis_fargate.topology import protecting
 from redis_fargate.topology.errors import PermanentError, RedisFargateError, TemporaryError
+from redis_fargate.topology.fleet import BAN_S
 from redis_fargate.topology.health import Assessment, assess
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import SLOT_COUNT, count
@@ -24,6 +25,7 @@ from redis_fargate.topology.steps import (
     AwaitHealthy,
     BeginForming,
     FinishForming,
+    Forget,
     Meet,
     NodeStep,
     NoteMoving,
@@ -276,6 +278,7 @@ class _Run:
                 observed.revision,
                 observed.desired_count,
                 remembered.moving,
+                remembered.forgotten,
             )
         return self._view
 
@@ -355,8 +358,18 @@ class _Run:
         if spare:
             await self._rooms.nodes.check_spare(spare)
             await self._protect([step.task_arn for step in spare], 0)
+        await self._note_forgotten(node_steps, lease)
         if node_steps:
             await self._execute(node_steps, lease)
+
+    async def _note_forgotten(self, steps: Sequence[NodeStep], lease: Lease) -> None:
+        """Who comes back is to be told from who is new; it is banned for a while."""
+        now_s = time.time()
+        now = {step.gone_id: now_s for step in steps if isinstance(step, Forget)}
+        if now and self._view:
+            before = self._view.forgotten.items()
+            lately = {node_id: at_s for node_id, at_s in before if now_s - at_s < BAN_S}
+            await asyncio.to_thread(self._rooms.state.note_forgotten, lease, lately | now)
 
     async def _execute(self, steps: Sequence[NodeStep], lease: Lease) -> None:
         """Take steps on nodes; what only waits gives way to what comes first by now.

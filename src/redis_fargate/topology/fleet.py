@@ -18,6 +18,8 @@ from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, 
 
 DOUBTFUL = frozenset({"fail", "fail?", "noaddr"})
 """Flags of whom a node does not hear."""
+BAN_S = 65.0
+"""For so long a node is banned that was forgotten: a minute, and clocks are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,15 @@ class Fleet:
             )
         return true
 
+    def is_banned(self, live: Live) -> bool:
+        """Whether a node came back so soon after it was forgotten that the others do it again.
+
+        CLUSTER FORGET bans a node for a minute, and since Redis 7.2 all tell each other of that
+        with every message: whom they know meanwhile they forget again, with the slots that it got.
+        """
+        forgotten_at_s = self.view.forgotten.get(live.node.id)
+        return forgotten_at_s is not None and self.view.observed_at_s - forgotten_at_s < BAN_S
+
     def acquainted(self, one: Live, other: Live) -> bool:
         """Whether two nodes know each other."""
         return self.knows(one, other) and self.knows(other, one)
@@ -211,7 +222,10 @@ class Fleet:
         """Whether too many masters and a node do not hear each other for most of them to agree.
 
         Or all that know each other. Others have yet to be introduced, and may hear it then.
+        So is who is banned: it would not last.
         """
+        if self.is_banned(live):
+            return True
         others = [master for master in self.masters if master is not live] if self._deaf else ()
         deaf = sum(frozenset((live.node.id, other.node.id)) in self._deaf for other in others)
         return deaf > 0 and (

@@ -92,7 +92,12 @@ def _unwell(fleet: Fleet) -> Iterator[str]:
     for live in fleet.running:
         node = live.node
         master = fleet.by_id.get(node.master_id or "")
-        if fleet.is_cut_off(live):
+        if fleet.is_banned(live):
+            yield (
+                f"{live} came back when the other nodes had just been told to forget it: they do "
+                "not keep it before that is a minute ago."
+            )
+        elif fleet.is_cut_off(live):
             yield f"{live} and too many masters do not hear each other on the cluster bus."
         elif node.peers and not node.cluster_ok:
             yield f"{live} says that the cluster is down."

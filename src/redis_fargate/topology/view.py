@@ -203,3 +203,5 @@ class View:
     """How many tasks ECS is to run, which is not the controller's to change; None as above."""
     moving: SlotRanges = ()
     """Slots that a run has begun to move, and that nobody has found settled since."""
+    forgotten: Mapping[str, float] = field(default_factory=dict)
+    """Ids of nodes that were forgotten lately, and when, in seconds since the epoch."""

@@ -149,10 +149,16 @@ def test_what_is_in_flight_is_remembered_while_the_cluster_is_formed(state):
     slots = (SlotRange(0, 99), SlotRange(200, 200))
     with pytest.raises(MarkerChanged):
         state.note_moving(lease, slots)
+    with pytest.raises(MarkerChanged):
+        state.note_forgotten(lease, {})
     state.finish_forming(lease)
     state.note_moving(lease, slots)
     assert state.marker() == Remembered(Marker.FORMED, moving=slots)
+    state.note_forgotten(lease, {"a" * 40: 1234.5})
+    assert state.marker() == Remembered(Marker.FORMED, moving=slots, forgotten={"a" * 40: 1234.5})
     state.note_moving(lease, ())
+    assert state.marker() == Remembered(Marker.FORMED, forgotten={"a" * 40: 1234.5})
+    state.note_forgotten(lease, {})
     assert state.marker() == Remembered(Marker.FORMED)
 
 
@@ -170,6 +176,8 @@ def test_who_lost_the_lease_writes_no_marker(state, clock, released):
         state.finish_forming(lost)
     with pytest.raises(LeaseLost):
         state.note_moving(lost, ())
+    with pytest.raises(LeaseLost):
+        state.note_forgotten(lost, {})
     assert state.marker() == Remembered(Marker.ABSENT)
 
 

@@ -13,6 +13,7 @@ from clustering import CONFIG, DEADLINE_S, KEYS, SETTINGS, Cluster, ref
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.execute import execute
+from redis_fargate.topology import fleet as fleets
 from redis_fargate.topology.slots import key_slot, numbers
 from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
 from redis_fargate.topology.steps import AdoptSlots, AwaitAgreement, NodeRef, Phase
@@ -98,9 +99,16 @@ def test_everything_starts_again_at_other_addresses(fleet: Fleet) -> None:
     assert {m.node.id for m in cluster.reconciler.members} == {m.node.id for m in members}
 
 
-def test_a_master_returns_with_old_data_and_an_old_table(fleet: Fleet) -> None:
-    """It was replaced and forgotten meanwhile: who has its place keeps it."""
-    cluster = Cluster(fleet, Spec(3, 3))
+def test_a_master_returns_with_old_data_and_an_old_table(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was replaced and forgotten meanwhile: who has its place keeps it.
+
+    The others forget it again for as long as one of them bans it: it gets no slots before.
+    """
+    ban = {"cluster_blacklist_ttl": "5"} if "valkey" in fleet.program.name else {}
+    monkeypatch.setattr(fleets, "BAN_S", 7.0)
+    cluster = Cluster(fleet, Spec(3, 3), **ban)
     old, heir = cluster.masters()[0], cluster.replica_of(cluster.masters()[0])
     key = key_of(old.node.slots[0].first)
     with cluster.client(old) as client:
@@ -108,11 +116,11 @@ def test_a_master_returns_with_old_data_and_an_old_table(fleet: Fleet) -> None:
         assert client.execute_command("WAIT", 1, 10_000) == 1
         client.save()
     cluster.kill(old)
-    cluster.reconcile()
+    cluster.until(lambda _: old.node.id in cluster.reconciler.memory.forgotten)
     with cluster.client(heir) as client:
         client.set(key, "new")
     with loaded(cluster):
-        cluster.run(fleet.start_again(cluster.server(old), **CONFIG))
+        cluster.run(fleet.start_again(cluster.server(old), **CONFIG, **ban))
         cluster.until_well()
     cluster.assert_whole()
     with client_of(cluster) as reader:

@@ -30,6 +30,7 @@ from redis_fargate.topology.steps import (
     BeginForming,
     ChangeSettings,
     FinishForming,
+    Forget,
     NodeRef,
     NoteMoving,
     Phase,
@@ -131,7 +132,8 @@ class State:
         return self.world.told.pop(0)
 
     def marker(self):
-        return Remembered(Marker.FORMED, moving=MOVING)
+        lately = {"long ago": time.time() - 66, "late": time.time() - 60}
+        return Remembered(Marker.FORMED, moving=MOVING, forgotten=lately)
 
     def begin_forming(self, lease, settings, *, again):
         assert settings == BEGIN.settings
@@ -139,6 +141,9 @@ class State:
 
     def note_moving(self, lease, slots):
         self.world.note(f"note {slots} under {lease.fencing}")
+
+    def note_forgotten(self, lease, at_s):
+        self.world.note(f"note {', '.join(sorted(at_s))} as forgotten under {lease.fencing}")
 
     def finish_forming(self, lease):
         self.world.note(f"finish forming under {lease.fencing}")
@@ -504,6 +509,12 @@ def test_what_acts_or_forms_is_not_interrupted(world, step):
     it.reconcile()
     assert "heed" not in it.diary
     assert "given up" not in it.diary
+
+
+def test_who_is_forgotten_is_written_down_before(world):
+    it = world(Plan((Forget("dead", "t0", (NODE,), "It is gone."),)), DONE)
+    it.reconcile()
+    assert it.acts()[1:3] == ["note dead, late as forgotten under 7", "execute Forget"]
 
 
 def test_what_is_in_flight_is_written_down(world):

@@ -18,6 +18,7 @@ from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AwaitAgreement,
     AwaitHealthy,
+    Failover,
     Forget,
     Meet,
     Protect,
@@ -333,6 +334,20 @@ def test_a_node_that_moved_is_met_again():
             belief.address = "10.8.8.8"
     assert Controller(model, SPEC).run() == Plan()
     assert_formed(model, SPEC)
+
+
+def test_a_node_that_came_back_after_it_was_forgotten_gets_no_slots_while_it_is_banned():
+    """The others know it, and forget it again. By zone it would be the better master."""
+    model = formed("abcbca")
+    model.tasks["t001"] = replace(model.tasks["t001"], zone="b")
+    back = "t006"
+    view = replace(model.view(), forgotten={model.servers[back].id: model.now_s})
+    made = plan(view, SPEC, Policy())
+    assert made.steps == ()
+    assert any(f"task {back}" in s and "told to forget it" in s for s in made.waiting)
+    made = plan(replace(view, observed_at_s=view.observed_at_s + 66), SPEC, Policy())
+    assert [type(step) for step in made.steps] == [Failover, AwaitHealthy]
+    assert made.steps[0].node.task_id == back
 
 
 def test_a_task_that_is_stopping_is_said_and_its_node_not_forgotten():
