@@ -89,8 +89,24 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
             known = peer.config_epoch if peer.role is Role.MASTER else 0
             behind = known >= live.node.config_epoch or claim == live.node.config_epoch
             if behind and fleet.knows_the_newest_epoch(live):
-                why = f"The others still believe that its slots are those of {entry}."
-                yield BumpEpoch(live.ref, peer.id, max(known, claim), why)
+                first = _first(fleet, live)
+                why = f"The others still believe that the slots of {live} are those of {entry}."
+                yield BumpEpoch(first.ref, peer.id, max(known, claim), why)
+
+
+def _first(fleet: Fleet, master: Live) -> Live:
+    """Who has to get a new epoch next, for a master to have one that is newer than now.
+
+    Itself; but CLUSTER BUMPEPOCH leaves a node as it is that has the newest epoch it knows.
+    """
+    able = [
+        live
+        for live in fleet.masters
+        if live.node.config_epoch < live.node.current_epoch
+        and not fleet.is_cut_off(live)
+        and fleet.knows_the_newest_epoch(live)
+    ]
+    return master if master in able or not able else able[0]
 
 
 def _claim(gone: Entry, slots: SlotRanges) -> int:

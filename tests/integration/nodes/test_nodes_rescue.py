@@ -261,6 +261,9 @@ def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
     before = epoch(another)
     bump(another)  # it is newer already
     assert epoch(another) == before
+    with cluster.client(another) as client:
+        assert client.execute_command("CLUSTER BUMPEPOCH").startswith(b"BUMPED")
+        assert client.execute_command("CLUSTER BUMPEPOCH").startswith(b"STILL")
     with cluster.client(one) as client, cluster.cut_off(one):
         until(lambda: client.cluster("info")["cluster_state"] == "fail")
         cluster.server(other).kill()
