@@ -88,25 +88,35 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
                 continue
             known = peer.config_epoch if peer.role is Role.MASTER else 0
             behind = known >= live.node.config_epoch or claim == live.node.config_epoch
-            if behind and fleet.knows_the_newest_epoch(live):
-                first = _first(fleet, live)
+            first = _first(fleet, live) if behind else None
+            if first:
                 why = f"The others still believe that the slots of {live} are those of {entry}."
                 yield BumpEpoch(first.ref, peer.id, max(known, claim), why)
 
 
-def _first(fleet: Fleet, master: Live) -> Live:
+def _first(fleet: Fleet, master: Live) -> Live | None:
     """Who has to get a new epoch next, for a master to have one that is newer than now.
 
-    Itself; but CLUSTER BUMPEPOCH leaves a node as it is that has the newest epoch it knows.
+    Itself; but CLUSTER BUMPEPOCH leaves a node as it is that has the newest epoch it knows. Nobody
+    gets one of whom others believe that it has slots which it has given away: they would believe it
+    more than who has them, and had not heard of that one.
     """
+    if not fleet.knows_the_newest_epoch(master):
+        return None
     able = [
         live
         for live in fleet.masters
         if live.node.config_epoch < live.node.current_epoch
         and not fleet.is_cut_off(live)
         and fleet.knows_the_newest_epoch(live)
+        and not any(
+            subtract(peer.slots, live.node.slots)
+            for other in fleet.lives
+            for peer in other.node.peers
+            if peer.id == live.node.id
+        )
     ]
-    return master if master in able or not able else able[0]
+    return master if master in able else next(iter(able), None)
 
 
 def _claim(gone: Entry, slots: SlotRanges) -> int:
