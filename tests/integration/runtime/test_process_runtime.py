@@ -373,6 +373,7 @@ async def main():
         ("sleep 1000 & echo $! >child; echo $$ >new; mv new pid; wait",), {}, {}, None, None, 5,
         directory)
     await runtime.start(launch, lambda health: None)
+    (directory / "started").touch()
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -383,7 +384,7 @@ asyncio.run(main())
 def test_containers_die_with_the_local_cloud(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", ALONE, tmp_path])
     deadline = time.monotonic() + DEADLINE_S
-    while not (tmp_path / "pid").exists():
+    while not all((tmp_path / name).exists() for name in ("pid", "started")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)

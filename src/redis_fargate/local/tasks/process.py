@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from redis_fargate.local.clients import Clients
 from redis_fargate.local.errors import CannotStartContainer
@@ -50,6 +51,7 @@ class ProcessRuntime:
         secrets = await asyncio.to_thread(resolve_secrets, self._clients, launch.secrets)
         writer = await self._logs.open(launch.log) if launch.log else None
         environment = self._environment(launch, programs) | secrets
+        self._guarded()  # now: starting it takes longer than what is between the next two
         try:
             child = await Child.start(command, environment, launch.directory)
         except CannotStartContainer:
@@ -80,6 +82,10 @@ class ProcessRuntime:
         self._watch_over(f"-{container.process_id}")
 
     def _watch_over(self, order: str) -> None:
+        self._guarded().write(f"{order}\n".encode())
+
+    def _guarded(self) -> IO[bytes]:
+        """Where the guard reads; it is started if it does not run."""
         if self._guard is None or self._guard.poll() is not None:
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__],
@@ -88,7 +94,7 @@ class ProcessRuntime:
                 bufsize=0,
             )
         assert self._guard.stdin is not None  # noqa: S101 - it was started with a pipe
-        self._guard.stdin.write(f"{order}\n".encode())
+        return self._guard.stdin
 
     def _environment(self, launch: Launch, programs: Programs) -> dict[str, str]:
         """Compose the variables that the container finds, secrets aside.
