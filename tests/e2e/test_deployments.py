@@ -39,10 +39,13 @@ def assert_nothing_lost(writes: UniqueWrites, client: RedisCluster) -> None:
     assert not lost, f"{len(lost)} of {len(writes.keys)} acknowledged writes are lost"
 
 
+def service_of(ecs: Any) -> Any:
+    return ecs.describe_services(**CLUSTER, services=[SERVICE["service"]])["services"][0]
+
+
 def deploy(ecs: Any, **changes: Any) -> str:
     """Register a new revision of the task definition, and have the service run it."""
-    family = ecs.describe_services(**CLUSTER, services=[SERVICE["service"]])["services"][0]
-    definition = ecs.describe_task_definition(taskDefinition=family["taskDefinition"])
+    definition = ecs.describe_task_definition(taskDefinition=service_of(ecs)["taskDefinition"])
     request = {
         name: value
         for name, value in definition["taskDefinition"].items()
@@ -88,13 +91,10 @@ def test_a_revision_that_does_not_start_leaves_the_old_tasks_serving(cli: Cli) -
         with load(up, clients) as writes:
             deploy(ecs, command=["exit 1"])
             eventually(
-                lambda: ecs.describe_services(**CLUSTER, services=[SERVICE["service"]]),
-                lambda seen: (
-                    any(
-                        each.get("rolloutState") == "FAILED"
-                        for each in seen["services"][0]["deployments"]
-                    )
-                    or "rolling back" in str(seen["services"][0]["events"])
+                lambda: service_of(ecs),
+                lambda service: (
+                    any(each.get("rolloutState") == "FAILED" for each in service["deployments"])
+                    or "rolling back" in str(service["events"])
                 ),
                 timeout_s=180,
             )
