@@ -84,8 +84,9 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
     for live in fleet.masters:
         for peer in live.node.peers:
             entry = gone.get(peer.id)
-            if entry is None or not (claim := _claim(entry, live.node.slots)):
+            if entry is None or not common(entry.slots, live.node.slots):
                 continue
+            claim = _claim(entry, live.node.slots)
             known = peer.config_epoch if peer.role is Role.MASTER else 0
             behind = known >= live.node.config_epoch or claim == live.node.config_epoch
             first = _first(fleet, live) if behind else None
