@@ -429,6 +429,8 @@ def refuses(play: Play) -> Iterator[object]:
         (one, "CLUSTER", "REPLICATE", f"#{two}"),
         (one, "CLUSTER", "REPLICATE", f"#{alone}"),
         (replica, "CLUSTER", "REPLICATE", f"#{replica}"),
+        (replica, "CLUSTER", "BUMPEPOCH"),
+        (replica, "CLUSTER", "BUMPEPOCH"),
         (one, "CLUSTER", "FAILOVER"),
         (one, "CLUSTER", "FAILOVER", "TAKEOVER"),
         (one, "CLUSTER", "SETSLOT", "16000", "MIGRATING", f"#{two}"),

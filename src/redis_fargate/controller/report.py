@@ -8,6 +8,7 @@ from redis_fargate.topology.slots import count, described
 from redis_fargate.topology.steps import (
     AddSlots,
     AdoptSlots,
+    AdvanceEpoch,
     AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
@@ -120,6 +121,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
             return f"let {step.node} take its master's place ({step.mode.value})"
         case BumpEpoch():
             return f"give {step.node} the newest config epoch"
+        case AdvanceEpoch():
+            return f"use up config epoch {step.epoch}, as a master has that most do not hear"
         case AwaitHealthy():
             return f"wait until {len(step.nodes)} nodes are well"
         case AllowFailover():

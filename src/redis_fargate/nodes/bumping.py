@@ -1,12 +1,17 @@
-"""Raising a master's config epoch. Against one that lives that would take its slots away."""
+"""Raising epochs. A master's, against one that lives, would take its slots away."""
 
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
-from redis_fargate.nodes.errors import PreconditionFailed
+from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
-from redis_fargate.topology.steps import BumpEpoch
+from redis_fargate.nodes.parse import parse_info
+from redis_fargate.nodes.polling import attempts
+from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch
 from redis_fargate.topology.view import Role
+
+_NEWS_S = 2.0
+"""For so long it is waited until a replica has heard its master's epoch."""
 
 
 async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
@@ -30,3 +35,36 @@ async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
     await check_silent(gone, connections)
     await check_contact(connection, (step.gone_id,))
     await connection.call("CLUSTER", "BUMPEPOCH")
+
+
+async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
+    """CLUSTER BUMPEPOCH on a replica, unless the first one hears of the master's epoch in time.
+
+    A replica claims nothing by its own epoch: it tells the others only that this one is used. Who
+    has the newest epoch that it knows stays as it is, and the next one is asked.
+
+    Raises:
+        PreconditionFailed: a node is no replica any more.
+        StepFailed: none of the nodes could do it.
+
+    """
+    first = await connections.to(step.nodes[0])
+    async for _ in attempts(_NEWS_S):
+        info = parse_info(str(await first.call("CLUSTER", "INFO")))
+        if int(info["cluster_current_epoch"]) >= step.epoch:
+            return
+    for node in step.nodes:
+        connection = await connections.to(node)
+        table = await node_table(connection)
+        if table.myself.role is not Role.REPLICA:
+            raise PreconditionFailed(
+                f"Expected {node} to be a replica before it uses up an epoch; it is a master. "
+                "Nothing was changed."
+            )
+        answer = await connection.call("CLUSTER", "BUMPEPOCH")
+        if str(answer).startswith("BUMPED"):
+            return
+    raise StepFailed(
+        f"Expected one of {', '.join(map(str, step.nodes))} to use up config epoch {step.epoch}; "
+        "each had the newest that it knows already. An election may choose the same."
+    )

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from redis_fargate.nodes import sparing
 from redis_fargate.nodes.adopting import adopt_slots
-from redis_fargate.nodes.bumping import bump_epoch
+from redis_fargate.nodes.bumping import advance_epoch, bump_epoch
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
@@ -25,6 +25,7 @@ from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.steps import (
     AddSlots,
     AdoptSlots,
+    AdvanceEpoch,
     AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
@@ -104,6 +105,8 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
             await fail_over(step, connections, patience_s, turn)
         case BumpEpoch():
             await bump_epoch(step, connections)
+        case AdvanceEpoch():
+            await advance_epoch(step, connections)
         case AllowFailover():
             await allow_failover(step, connections)
         case Reset():

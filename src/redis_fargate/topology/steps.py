@@ -155,6 +155,18 @@ class BumpEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceEpoch:
+    """Let the next election have a newer epoch than the one that a master gave itself."""
+
+    nodes: tuple[NodeRef, ...]
+    """Replicas that may use one up: its own first, who would be elected."""
+    epoch: int
+    """Its config epoch, of which most masters have not heard."""
+    why: str
+    phase: Phase = Phase.RESCUE
+
+
+@dataclass(frozen=True, slots=True)
 class AllowFailover:
     """Let Redis elect a replica again that has all data now: ``Replicate`` keeps it from that."""
 
@@ -306,6 +318,7 @@ SingleStep: TypeAlias = (
     | Replicate
     | Failover
     | BumpEpoch
+    | AdvanceEpoch
     | AllowFailover
     | Reset
     | OpenSlots

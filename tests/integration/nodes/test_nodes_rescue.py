@@ -18,7 +18,14 @@ from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Phase
+from redis_fargate.topology.steps import (
+    AdvanceEpoch,
+    BumpEpoch,
+    Failover,
+    FailoverMode,
+    Phase,
+    Step,
+)
 from redis_fargate.topology.view import Member
 from servers import PORT, Fleet
 from until import until
@@ -101,7 +108,7 @@ def failover(
     )
 
 
-def take(step: Failover) -> None:
+def take(step: Step) -> None:
     async def taken() -> None:
         async with Connections(SETTINGS) as connections:
             await execute([step], connections, 5)
@@ -273,3 +280,58 @@ def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
     assert epoch(one) > epoch(another)
     cluster.replace()
     cluster.assert_whole()
+
+
+def test_no_election_chooses_the_epoch_that_a_cut_off_master_gave_itself(fleet: Fleet) -> None:
+    """As it does with slots. Of two equal claims Redis keeps the one of the lower node id."""
+    cluster = Cluster(fleet, Spec(3, 3), cluster_node_timeout="5000")
+    one = min(cluster.masters(), key=lambda master: master.node.config_epoch)
+    heir = cluster.replica_of(one)
+
+    def claims(member: Member) -> tuple[int, bytes]:
+        with cluster.client(member) as client:
+            role, *_ = client.execute_command("ROLE")
+            return int(client.cluster("info")["cluster_my_epoch"]), role
+
+    with cluster.cut_off(one):
+        with cluster.client(one) as client:
+            assert client.execute_command("CLUSTER BUMPEPOCH").startswith(b"BUMPED")
+        epoch, _ = claims(one)
+        steps = cluster.plan().steps
+        (step,) = (step for step in steps if isinstance(step, AdvanceEpoch))
+        assert (step.nodes[0], step.epoch) == (ref(heir), epoch)
+        cluster.reconcile()
+        assert claims(heir)[1] == b"slave"
+        until(lambda: claims(heir)[1] == b"master")
+        assert claims(heir)[0] > epoch
+    until(lambda: claims(one)[1] == b"slave")
+    cluster.assert_whole()
+
+
+def test_only_replicas_use_up_an_epoch(fleet: Fleet) -> None:
+    cluster = Cluster(fleet, Spec(3, 3))
+    masters = cluster.masters()
+    replicas = [cluster.replica_of(master) for master in masters]
+
+    def newest() -> int:
+        with cluster.client(replicas[0]) as client:
+            return int(client.cluster("info")["cluster_current_epoch"])
+
+    def use_up(epoch: int, *members: Member) -> None:
+        take(AdvanceEpoch(tuple(map(ref, members)), epoch, "Because."))
+
+    before = newest()
+    use_up(before, *replicas)  # the first one has heard of it
+    with pytest.raises(PreconditionFailed, match="to be a replica"):
+        use_up(before + 1, masters[0])
+    assert newest() == before
+    use_up(before + 1, *replicas)
+    use_up(before + 2, *replicas)  # whoever had the newest is left as it is
+    until(lambda: newest() == before + 2)
+    with cluster.client(replicas[0]) as client:
+        client.execute_command("CLUSTER BUMPEPOCH")
+    with pytest.raises(StepFailed, match="the newest that it knows"):
+        use_up(before + 9, replicas[0])
+    cluster.plan()
+    claims = [(m.node.id, m.node.config_epoch, m.node.slots) for m in cluster.masters()]
+    assert claims == [(m.node.id, m.node.config_epoch, m.node.slots) for m in masters]
