@@ -71,12 +71,13 @@ class Data:
         """Write off what only the dead owner and its replicas had, and these had not yet.
 
         Replicas of a former owner do not count: they are about to hear that it gave the keys away.
+        Nor do its own for slots that they have not heard it was given: they will not serve them.
         """
         servers = self._net.servers()
+        heirs = [each for each in servers if each.me.master_id == dead.id]
         for key, version in self.acknowledged.items():
             if dead.me.slots >> KEY_SLOTS[key] & 1 and owner_of(servers, key) is None:
-                replicas = (each for each in servers if each.me.master_id == dead.id)
-                left = newest(replicas, key)
+                left = newest((h for h in heirs if inherited(h) >> KEY_SLOTS[key] & 1), key)
                 self.acknowledged[key] = min(version, left or self._in_flight(key))
 
     def excuse_handed_over(self, dead: Server) -> None:
@@ -97,12 +98,14 @@ class Data:
     def excuse_undeleted(self, dead: Server) -> None:
         """Write off what follows from keys that had left a server, when not all its replicas knew.
 
-        Whoever takes its place serves its old copies of them.
+        Whoever takes its place serves its old copies of them. What a replica has of slots that it
+        has not heard the server was given, it will have beside its slots.
         """
         for replica in self._net.servers():
             if replica.me.master_id == dead.id:
                 for key, version in replica.keys.items():
-                    self.undeleted |= 0 if key in dead.keys else 1 << KEY_SLOTS[key]
+                    bit = 1 << KEY_SLOTS[key]
+                    self.undeleted |= 0 if key in dead.keys and inherited(replica) & bit else bit
                     if KEY_SLOTS[key] in dead.migrating:
                         known = self.acknowledged.get(key, 0)
                         self.acknowledged[key] = min(known, version)
@@ -151,6 +154,11 @@ class Data:
 def newest(servers: Iterable[Server], key: str) -> int:
     """The newest version that any of them has; 0 if none has the key."""
     return max((server.keys.get(key, 0) for server in servers), default=0)
+
+
+def inherited(replica: Server) -> int:
+    """The slots that it would serve in the place of its master."""
+    return replica.master.slots if replica.master else 0
 
 
 def owner_of(servers: Iterable[Server], key: str) -> Server | None:
