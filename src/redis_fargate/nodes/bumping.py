@@ -6,12 +6,13 @@ from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import parse_info
-from redis_fargate.nodes.polling import attempts
-from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch
+from redis_fargate.nodes.polling import attempts, together
+from redis_fargate.topology.slots import common
+from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, SeparateEpochs
 from redis_fargate.topology.view import Role
 
 _NEWS_S = 2.0
-"""For so long it is waited until a replica has heard its master's epoch."""
+"""For so long it is waited until nodes have heard of each other's epochs."""
 
 
 async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
@@ -68,3 +69,34 @@ async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
         f"Expected one of {', '.join(map(str, step.nodes))} to use up config epoch {step.epoch}; "
         "each had the newest that it knows already. An election may choose the same."
     )
+
+
+async def separate_epochs(step: SeparateEpochs, connections: Connections) -> None:
+    """CLUSTER BUMPEPOCH on one of two masters that have the same, unless they settle it in time.
+
+    They do so as soon as one hears of the other ("Redis cluster specification", "configEpoch
+    conflicts resolution algorithm").
+
+    Raises:
+        PreconditionFailed: the node is a replica, or out of contact with the others, or both say
+            that a slot is theirs.
+        StepFailed: the node had the newest epoch that it knows already.
+
+    """
+    both = await together(map(connections.to, (step.node, step.rival)))
+    async for _ in attempts(_NEWS_S):
+        one, other = [table.myself for table in await together(map(node_table, both))]
+        if one.config_epoch != other.config_epoch:
+            return
+    if one.role is not Role.MASTER or common(one.slots, other.slots):
+        raise PreconditionFailed(
+            f"Expected {step.node} to be a master of other slots than {step.rival} before it gets "
+            "a newer config epoch; it is none. Nothing was changed."
+        )
+    await check_contact(both[0], (step.rival.id,))
+    answer = str(await both[0].call("CLUSTER", "BUMPEPOCH"))
+    if not answer.startswith("BUMPED"):
+        raise StepFailed(
+            f"Expected {step.node} to get a newer config epoch than {step.rival}; it answered "
+            f"{answer!r}, which is the newest that it knows."
+        )

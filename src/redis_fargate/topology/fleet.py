@@ -188,6 +188,18 @@ class Fleet:
             )
         return true
 
+    def believed_epoch(self, one: Live, other: Live) -> int:
+        """The newest config epoch of another that a node has heard of; 0 if it does not know it."""
+        if one is other:
+            return one.node.config_epoch
+        peer = self._tables[one.node.id].get(other.node.id)
+        return peer.config_epoch if peer else 0
+
+    def is_overrated(self, live: Live) -> bool:
+        """Whether others believe that a node has slots which it has given away."""
+        lines = (self._tables[other.node.id].get(live.node.id) for other in self.lives)
+        return any(subtract(line.slots, live.node.slots) for line in lines if line)
+
     def is_banned(self, live: Live) -> bool:
         """Whether a node came back so soon after it was forgotten that the others do it again.
 

@@ -10,16 +10,24 @@ replaced here.
 
 from collections.abc import Iterator
 
+from redis_fargate.topology import unheard
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import SlotRanges, common, described, subtract
-from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, Failover, FailoverMode, Phase
+from redis_fargate.topology.steps import (
+    AdvanceEpoch,
+    BumpEpoch,
+    Failover,
+    FailoverMode,
+    Phase,
+    SeparateEpochs,
+)
 from redis_fargate.topology.view import Role
 
 
-def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch | AdvanceEpoch, ...]:
+def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch | AdvanceEpoch | SeparateEpochs, ...]:
     """Replace all masters that are gone; then see that whoever replaces one is believed."""
-    return _failovers(fleet) or (*_bumps(fleet), *_advances(fleet))
+    return _failovers(fleet) or (*_bumps(fleet), *unheard.steps(fleet))
 
 
 def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
@@ -110,36 +118,9 @@ def _first(fleet: Fleet, master: Live) -> Live | None:
         if live.node.config_epoch < live.node.current_epoch
         and not fleet.is_cut_off(live)
         and fleet.knows_the_newest_epoch(live)
-        and not any(
-            subtract(peer.slots, live.node.slots)
-            for other in fleet.lives
-            for peer in other.node.peers
-            if peer.id == live.node.id
-        )
+        and not fleet.is_overrated(live)
     ]
     return master if master in able else next(iter(able), None)
-
-
-def _advances(fleet: Fleet) -> Iterator[AdvanceEpoch]:
-    """For each master with replicas of whose config epoch most masters have not heard.
-
-    It chose that one without a vote, as who is given slots does, when nothing told yet that it was
-    cut off. Those that it does not reach would elect a replica by the same epoch, and of two equal
-    claims the one of the lower node id stays: perhaps the old master's.
-    """
-    epochs = sorted((live.node.current_epoch for live in fleet.masters), reverse=True)
-    for live in fleet.masters:
-        epoch = live.node.config_epoch
-        if epoch > epochs[len(epochs) // 2]:
-            why = f"Most masters have not heard that {live} gave itself the config epoch {epoch}."
-            behind = [
-                other
-                for other in fleet.running
-                if other.node.role is Role.REPLICA and other.node.current_epoch < epoch
-            ]
-            behind.sort(key=lambda other: other.node.master_id != live.node.id)
-            if behind and behind[0].node.master_id == live.node.id:
-                yield AdvanceEpoch(tuple(other.ref for other in behind), epoch, why)
 
 
 def _claim(gone: Entry, slots: SlotRanges) -> int:

@@ -161,7 +161,17 @@ class AdvanceEpoch:
     nodes: tuple[NodeRef, ...]
     """Replicas that may use one up: its own first, who would be elected."""
     epoch: int
-    """Its config epoch, of which most masters have not heard."""
+    """The one to be used up."""
+    why: str
+    phase: Phase = Phase.RESCUE
+
+
+@dataclass(frozen=True, slots=True)
+class SeparateEpochs:
+    """Give a master another config epoch than one has that is cut off: it would get a newer one."""
+
+    node: NodeRef
+    rival: NodeRef
     why: str
     phase: Phase = Phase.RESCUE
 
@@ -319,6 +329,7 @@ SingleStep: TypeAlias = (
     | Failover
     | BumpEpoch
     | AdvanceEpoch
+    | SeparateEpochs
     | AllowFailover
     | Reset
     | OpenSlots

@@ -24,6 +24,7 @@ from redis_fargate.topology.steps import (
     Failover,
     FailoverMode,
     Phase,
+    SeparateEpochs,
     Step,
 )
 from redis_fargate.topology.view import Member
@@ -282,30 +283,53 @@ def test_a_claim_is_not_made_newer_than_that_of_who_lives(fleet: Fleet) -> None:
     cluster.assert_whole()
 
 
-def test_no_election_chooses_the_epoch_that_a_cut_off_master_gave_itself(fleet: Fleet) -> None:
-    """As it does with slots. Of two equal claims Redis keeps the one of the lower node id."""
-    cluster = Cluster(fleet, Spec(3, 3), cluster_node_timeout="5000")
-    one = min(cluster.masters(), key=lambda master: master.node.config_epoch)
+def claims(cluster: Cluster, member: Member) -> tuple[int, bytes]:
+    """Its config epoch, and what it is."""
+    with cluster.client(member) as client:
+        role, *_ = client.execute_command("ROLE")
+        return int(client.cluster("info")["cluster_my_epoch"]), role
+
+
+def bump(cluster: Cluster, member: Member) -> int:
+    """Raise its epoch, as being given slots does."""
+    with cluster.client(member) as client:
+        said, epoch = client.execute_command("CLUSTER BUMPEPOCH").split()
+    assert said == b"BUMPED"
+    return int(epoch)
+
+
+@pytest.mark.parametrize("case", ["alone", "another has the same"])
+def test_no_claim_is_as_new_as_the_one_that_a_cut_off_master_made(fleet: Fleet, case: str) -> None:
+    """Of two equal claims Redis gives the one of the lower node id the newest epoch."""
+    rival = case == "another has the same"
+    cluster = Cluster(fleet, Spec(3, 3), cluster_node_timeout="12000")
+    *older, _ = sorted(cluster.masters(), key=lambda master: master.node.config_epoch)
+    one, other = sorted(older, key=lambda master: master.node.id)
     heir = cluster.replica_of(one)
-
-    def claims(member: Member) -> tuple[int, bytes]:
-        with cluster.client(member) as client:
-            role, *_ = client.execute_command("ROLE")
-            return int(client.cluster("info")["cluster_my_epoch"]), role
-
     with cluster.cut_off(one):
-        with cluster.client(one) as client:
-            assert client.execute_command("CLUSTER BUMPEPOCH").startswith(b"BUMPED")
-        epoch, _ = claims(one)
-        steps = cluster.plan().steps
-        (step,) = (step for step in steps if isinstance(step, AdvanceEpoch))
-        assert (step.nodes[0], step.epoch) == (ref(heir), epoch)
+        epoch = bump(cluster, one)
+        if rival:
+            assert bump(cluster, other) == epoch
+            with cluster.client(heir) as client:
+                until(lambda: int(client.cluster("info")["cluster_current_epoch"]) == epoch)
+        steps = [step for step in cluster.plan().steps if isinstance(step, AdvanceEpoch)]
+        assert (ref(heir), epoch + rival) in [(step.nodes[0], step.epoch) for step in steps]
         cluster.reconcile()
-        assert claims(heir)[1] == b"slave"
-        until(lambda: claims(heir)[1] == b"master")
-        assert claims(heir)[0] > epoch
-    until(lambda: claims(one)[1] == b"slave")
+        assert (claims(cluster, other)[0] > epoch) == rival
+        until(lambda: claims(cluster, heir)[1] == b"master")
+        assert claims(cluster, heir)[0] > epoch
+    until(lambda: claims(cluster, one)[1] == b"slave")
     cluster.assert_whole()
+
+
+def test_epochs_are_separated_only_where_nobody_loses_slots(fleet: Fleet) -> None:
+    cluster = Cluster(fleet, Spec(3, 3))
+    one, other, _ = cluster.masters()
+    before = [claims(cluster, member) for member in cluster.reconciler.members]
+    take(SeparateEpochs(ref(one), ref(other), "Because."))  # they are not the same
+    with pytest.raises(PreconditionFailed, match="to be a master of other slots"):
+        take(SeparateEpochs(ref(cluster.replica_of(one)), ref(one), "Because."))
+    assert [claims(cluster, member) for member in cluster.reconciler.members] == before
 
 
 def test_only_replicas_use_up_an_epoch(fleet: Fleet) -> None:

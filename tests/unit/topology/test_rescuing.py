@@ -12,7 +12,7 @@ from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import normalized, split
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, Failover, FailoverMode, Meet
+from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Meet
 from redis_fargate.topology.view import Member, Role, Trouble, View
 
 
@@ -207,35 +207,6 @@ def test_who_took_a_place_by_an_old_epoch_is_given_a_new_one(seen):
         assert bumped == ["t002"]
     else:
         assert bumped == ([heir] if seen in {"by others", "by others, by its own epoch"} else [])
-
-
-@pytest.mark.parametrize("heard", [0, 1, 2])
-def test_no_election_may_choose_the_epoch_that_a_cut_off_master_gave_itself(heard):
-    """It did so with slots that it was given. Who has heard of it chooses a newer one anyway."""
-    spec = Spec(4, 8)
-    model = formed("abcabcabcabc", spec)
-    heirs = replicas_of(model, "t001")
-    others = [task_id for task_id in masters(model) if task_id != "t001"]
-    view = model.view()
-
-    def after_raising(member: Member) -> Member:
-        node = member.node
-        assert node is not None
-        if member.task.id == "t001":
-            node = replace(node, config_epoch=20, current_epoch=20)
-        elif member.task.id in (*others[:heard], heirs[0]):
-            node = replace(node, current_epoch=20)
-        return replace(member, node=node)
-
-    view = replace(view, members=tuple(map(after_raising, view.members)))
-    advanced = [s for s in plan(view, spec, Policy()).steps if isinstance(s, AdvanceEpoch)]
-    if heard < 2:
-        ((step),) = advanced
-        assert step.epoch == 20
-        assert len(step.nodes) == 7
-        assert step.nodes[0].task_id == heirs[1]
-    else:
-        assert not advanced
 
 
 def test_nobody_waits_for_the_election_of_who_never_had_a_link():
