@@ -257,28 +257,52 @@ myself() { ask "${REDIS_ADDRESS:-127.0.0.1}" "$port" "$@"; }
 
 # --- the hand-over -----------------------------------------------------------------------------------
 
-# Sets $best to the address and port of the replica that has come farthest; to nothing if there is none
-# that is online, and not yet in $tried.
+# Says what it has not just said.
+tell() {
+    [ "$1" = "$told" ] || say "$1"
+    told=$1
+}
+
+# Sets $best to the address and port of the replica that has come farthest of those that are online and not
+# yet in $tried, to nothing if there is none; and $coming to the others, which are still synchronising.
 find_best() {
-    best='' most=-1
+    best='' most=-1 coming=''
     while IFS=:=, read -r name _ replica_ip _ replica_port _ state _ offset _; do
         case $name in slave[0-9]*) ;; *) continue ;; esac
         case $tried in *" $replica_ip $replica_port,"*) continue ;; esac
-        if [ "$state" = online ] && [ "$offset" -gt "$most" ]; then
+        if [ "$state" != online ]; then
+            coming="$coming $replica_ip $replica_port"
+        elif [ "$offset" -gt "$most" ]; then
             best="$replica_ip $replica_port" most=$offset
         fi
     done <<END
-$replication
+$(myself INFO replication)
 END
 }
 
+# Sets $best as find_best does, but waits for a replica that is still synchronising, and at first for those
+# that other nodes know: who was told of this master only now is yet to connect.
+await_best() {
+    find_best
+    while [ -z "$best" ] && [ "$(date +%s)" -lt "$give_up" ]; do
+        if [ -n "$coming" ]; then
+            tell "stopping:$coming is still synchronising: waiting."
+        elif [ -z "$tried" ] && [ "$(date +%s)" -lt "$settled" ] && [ -n "$(myself CLUSTER NODES | sed -n "/ slave $id .* connected\$/p")" ]; then
+            tell 'stopping: its replicas are yet to connect: waiting.'
+        else
+            break
+        fi
+        sleep 0.2
+        find_best
+    done
+}
+
 # Lets a synchronised replica take this master's place: it stops taking writes, the replica catches up and
-# is elected, and nothing that was acknowledged is lost with this node. Ends within some 13 seconds, whoever
-# does not answer; the server itself then gives replicas that lag 10 more (its shutdown-timeout).
+# is elected, and nothing that was acknowledged is lost with this node. Ends within 100 seconds, whoever does
+# not answer; the server itself then gives replicas that lag 10 more (its shutdown-timeout).
 hand_over() {
-    replication=$(myself INFO replication)
-    case $replication in
-        *role:master*) ;;
+    case $(myself ROLE) in
+        master*) ;;
         '') say 'stopping: the server gives no answer, so nothing is handed over.' && return ;;
         *) say 'stopping: this node is no master, there is nothing to hand over.' && return ;;
     esac
@@ -286,13 +310,17 @@ hand_over() {
         [0-9]*) ;;
         *) say 'stopping: this master has no slots, there is nothing to hand over.' && return ;;
     esac
-    tried='' give_up=$(($(date +%s) + 10))
-    find_best
+    id=$(myself CLUSTER MYID)
+    tried='' told='' settled=$(($(date +%s) + 5)) give_up=$(($(date +%s) + 90))
+    await_best
     [ -n "$best" ] || say 'stopping: no replica is online that could take over.'
     while [ -n "$best" ] && [ "$(date +%s)" -lt "$give_up" ]; do
-        tried="$tried $best,"
-        say "stopping: $best is to take over."
+        tell "stopping: $best is to take over."
         answer=$(ask "${best% *}" "${best#* }" CLUSTER FAILOVER)
+        case $answer in
+            LOADING*) sleep 0.2 && find_best && continue ;; # the copy came by way of the disk
+        esac
+        tried="$tried $best,"
         # Redis gives a failover up after 5 seconds.
         next=$(($(date +%s) + 6))
         while [ "$answer" = OK ] && [ "$(date +%s)" -lt "$next" ]; do
@@ -302,7 +330,7 @@ hand_over() {
             sleep 0.05
         done
         say "stopping: it has not taken over${answer:+, and said: $answer}."
-        find_best
+        await_best
     done
 }
 

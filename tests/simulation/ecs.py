@@ -13,6 +13,7 @@ from redis_fargate.topology.view import Task
 from .clock import EPOCH_S
 from .invariants import Broken
 from .network import Network
+from .replication import leader_of, source_of
 from .server import Server, new_id
 
 ZONES = "abc"
@@ -20,6 +21,8 @@ OPEN_S = 20.0
 """For so long nobody else gets a task's address: an introduction to it may be open still, and stays
 so until it expires where an event is lost. (On AWS nobody else's node can be reached on the bus:
 the security group lets members in only.)"""
+HAND_OVER_S = 90.0
+"""How long a master waits for a replica to hand over to (node/entrypoint.sh)."""
 REUSED = 0.1
 """How often a new task gets an address that another one had."""
 
@@ -142,8 +145,20 @@ class Service:
         self._note(f"{task} is stopped")
         was_pending, task.status = task.status is Status.PENDING, Status.STOPPING
         if not was_pending:
-            self.later(0, 4, lambda: self.end(task))
+            self.later(0, 4, lambda: self._terminate(task, self._net.now_s + HAND_OVER_S))
         self._changed()
+
+    def _terminate(self, task: EcsTask, until_s: float) -> None:
+        """It ends by itself, as a master once it has no replica that is still synchronising."""
+        server = task.server
+        if server and server.alive and server.me.slots and self._net.now_s < until_s:
+            staying = self.staying()
+            if any(leader_of(self._net, each) is server for each in staying) and not any(
+                source_of(self._net, each) is server for each in staying
+            ):
+                self.later(0, 1, lambda: self._terminate(task, until_s))
+                return
+        self.end(task)
 
     def end(self, task: EcsTask) -> None:
         """The process ends, for whatever reason; ECS notices a little later."""

@@ -10,7 +10,7 @@ from redis_fargate.topology.view import View
 
 from . import slots as sets
 from .network import Network
-from .replication import source_of
+from .replication import leader_of
 from .server import KEY_SLOTS, Server, key_bits
 
 
@@ -113,9 +113,9 @@ class Data:
     def check_stopped(self, stopped: Collection[Server], staying: Collection[Server]) -> None:
         """No planned stop costs anything: ECS is let stop nobody who has what nobody has who stays.
 
-        A master hands over before it stops, where a replica stays that follows it.
+        A master hands over before it stops, where a replica stays that follows it or will soon.
         """
-        heirs = {source_of(self._net, server) for server in staying}
+        heirs = {leader_of(self._net, server) for server in staying}
         for server in (server for server in stopped if server not in heirs):
             for key, version in self.acknowledged.items():
                 if newest(staying, key) < version <= server.keys.get(key, 0):

@@ -88,7 +88,12 @@ def catch_up(server: Server, source: Server) -> bool:
 
 def source_of(net: "Network", server: Server) -> Server | None:
     """Whom a replica's link leads to, if anything comes over it now."""
-    if server.link is None or not server.link.up or server.frozen:
+    return leader_of(net, server) if server.link and server.link.up else None
+
+
+def leader_of(net: "Network", server: Server) -> Server | None:
+    """Whom a replica follows or is about to, when its synchronisation has ended."""
+    if server.link is None or server.frozen:
         return None
     source = net.at.get(server.link.address)
     if source is None or source.frozen or not net.reaches(server, source):

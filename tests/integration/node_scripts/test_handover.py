@@ -136,6 +136,73 @@ def test_the_most_advanced_replica_takes_over(start: Starter, environment: dict[
     ]
 
 
+def test_waits_for_a_replica_that_is_loading(start: Starter, environment: dict[str, str]) -> None:
+    environment |= {
+        "REDIS_SERVER": str(SERVERS["redis7"]),
+        "REDIS_CONFIG": "repl-diskless-sync no\nloading-process-events-interval-bytes 1024\n",
+    }
+    cluster = Cluster(start, environment, Spec(1, 1))
+    master, (replica,) = cluster.master, cluster.replicas
+    with master.client() as client:
+        for key in range(20):
+            client.set(key, os.urandom(2048))
+    os.kill(replica.server_pid, signal.SIGKILL)
+    replica.process.wait(DEADLINE_S)
+    (replica.directory / "dump.rdb").unlink()
+    slow = {"REDIS_CONFIG": replica.environment["REDIS_CONFIG"] + "key-load-delay 150000\n"}
+    again = start(replica.environment | slow)
+    with master.client() as client:
+        until(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
+        said = stopped(master)
+    assert ours(said) == [
+        f"stopping: {replica.address} 6379 is to take over.",
+        "stopping: it has taken over.",
+    ]
+    with cluster.client(again) as client:
+        assert client.dbsize() == 20
+
+
+def test_waits_for_a_replica_that_is_synchronising(
+    start: Starter, environment: dict[str, str]
+) -> None:
+    environment |= {"REDIS_CONFIG": "repl-diskless-sync-delay 3\n"}
+    cluster = Cluster(start, environment, Spec(1, 1))
+    master, (replica,) = cluster.master, cluster.replicas
+    os.kill(replica.server_pid, signal.SIGKILL)
+    replica.process.wait(DEADLINE_S)
+    (replica.directory / "dump.rdb").unlink()
+    again = start(replica.environment)
+    with master.client() as client:
+        client.set("key", "value")
+        until(lambda: client.info("replication").get("slave0", {}).get("state") == "wait_bgsave")
+        said = stopped(master)
+    assert ours(said) == [
+        f"stopping: {replica.address} 6379 is still synchronising: waiting.",
+        f"stopping: {replica.address} 6379 is to take over.",
+        "stopping: it has taken over.",
+    ]
+    with cluster.client(again) as client:
+        assert client.get("key") == b"value"
+
+
+def test_waits_for_a_replica_that_is_yet_to_connect(
+    start: Starter, environment: dict[str, str]
+) -> None:
+    cluster = Cluster(start, environment, Spec(1, 1))
+    master, (replica,) = cluster.master, cluster.replicas
+    os.kill(replica.server_pid, signal.SIGSTOP)
+    with master.client() as client:
+        client.client_kill_filter(_type="replica")
+        client.set("key", "value")
+    master.process.send_signal(signal.SIGTERM)
+    until(lambda: "its replicas are yet to connect: waiting." in master.log)
+    os.kill(replica.server_pid, signal.SIGCONT)
+    assert master.process.wait(STOP_TIMEOUT_S) == 0, master.log
+    assert ours(master.log)[-1] == "stopping: it has taken over."
+    with cluster.client(replica) as client:
+        assert client.get("key") == b"value"
+
+
 def test_a_replica_that_hangs_keeps_nobody_longer_than_the_stop_timeout(
     start: Starter, environment: dict[str, str]
 ) -> None:
