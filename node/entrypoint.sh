@@ -280,14 +280,17 @@ $(myself INFO replication)
 END
 }
 
+# Whether there are replicas that are in contact with this master, whether they follow it yet or not.
+knows_replicas() { [ -n "$(myself CLUSTER NODES | sed -n "/ slave $id .* connected\$/p")" ]; }
+
 # Sets $best as find_best does, but waits for a replica that is still synchronising, and at first for those
-# that other nodes know: who was told of this master only now is yet to connect.
+# that are yet to connect: they have heard of this master only now.
 await_best() {
     find_best
     while [ -z "$best" ] && [ "$(date +%s)" -lt "$give_up" ]; do
         if [ -n "$coming" ]; then
             tell "stopping:$coming is still synchronising: waiting."
-        elif [ -z "$tried" ] && [ "$(date +%s)" -lt "$settled" ] && [ -n "$(myself CLUSTER NODES | sed -n "/ slave $id .* connected\$/p")" ]; then
+        elif [ -z "$tried" ] && [ "$(date +%s)" -lt "$settled" ] && knows_replicas; then
             tell 'stopping: its replicas are yet to connect: waiting.'
         else
             break
@@ -318,7 +321,11 @@ hand_over() {
         tell "stopping: $best is to take over."
         answer=$(ask "${best% *}" "${best#* }" CLUSTER FAILOVER)
         case $answer in
-            LOADING*) sleep 0.2 && find_best && continue ;; # the copy came by way of the disk
+            LOADING*) # the copy came by way of the disk
+                sleep 0.2
+                await_best
+                continue
+                ;;
         esac
         tried="$tried $best,"
         # Redis gives a failover up after 5 seconds.
