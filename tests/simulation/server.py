@@ -302,7 +302,7 @@ class Server:
             self.claimed(entry, epoch, claims)
         for owner in self.table.values():
             if owner.epoch > epoch and owner is not entry and owner.slots & claims:
-                other.updated(owner)
+                other.updated(owner, self)
         if (  # clusterHandleConfigEpochCollision
             told.master and self.me.master and epoch == self.me.epoch and other.id > self.id
         ):
@@ -318,8 +318,13 @@ class Server:
             entry.master, entry.master_id = told.master, master_id
             self.touch()
 
-    def updated(self, owner: Entry) -> None:
-        """Somebody's UPDATE message: a node has slots by a higher epoch than claimed."""
+    def updated(self, owner: Entry, teller: "Server") -> None:
+        """An UPDATE message: a node has slots by a higher epoch than claimed."""
+        if teller.id not in self.table:
+            return
+        if teller.current_epoch > self.current_epoch:
+            self.current_epoch = teller.current_epoch
+            self.touch()
         entry = self.table.get(owner.id)
         if entry is None or entry is self.me or entry.epoch >= owner.epoch:
             return

@@ -36,7 +36,8 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     residents, newcomers = _sides(fleet)
     cast = masters(fleet, spec, policy)
     if not cast.final and not cast.leaving:
-        return ()
+        # Who is to take a place has to hear first by which epoch it was claimed last.
+        return direct_meetings(fleet, (live for live in residents if live.task.running), Phase.JOIN)
     # Once they hear the others again they hear of everybody who has come meanwhile, too.
     cut_off = {live.node.id for live in residents if fleet.is_cut_off(live)}
     hearing = tuple(live for live in residents if live.node.id not in cut_off)

@@ -119,10 +119,10 @@ def test_a_replica_that_has_not_heard_who_serves_its_masters_slots_does_not_take
     assert failovers(plan(view, spec, Policy())) == expected
 
 
-def superseded(model: Model, heir: str, successor: str) -> View:
+def superseded(model: Model, heir: str, successor: str, master: str = "t001") -> View:
     """What is seen once a successor was elected and has gone, too, and a replica was cut off."""
-    gone, elected = (model.servers[task_id] for task_id in ("t001", successor))
-    model.kill("t001")
+    gone, elected = (model.servers[task_id] for task_id in (master, successor))
+    model.kill(master)
     model.kill(successor)
     view = model.view()
 
@@ -163,6 +163,29 @@ def test_a_replica_that_has_not_heard_of_the_newest_epoch_takes_over_without_a_v
     heard = (replace(m, node=replace(m.node, current_epoch=4)) for m in view.members if m.node)
     view = replace(view, members=tuple(heard))
     assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.TAKEOVER)]
+
+
+def test_who_has_not_heard_of_the_newest_epoch_is_introduced_to_who_has():
+    """No master is left to tell it, and who came while it was cut off is a stranger to it."""
+    spec = Spec(1, 3)
+    model = formed("abca", spec)
+    (master,) = masters(model)
+    heir, successor, stranger = replicas_of(model, master)
+    view = superseded(model, heir, successor, master)
+
+    def cut_off(member: Member) -> Member:
+        node = member.node
+        assert node is not None
+        if member.task.id != heir:
+            node = replace(node, replication=replace(node.replication, offset=0), keys=0)
+            return replace(member, node=node)
+        known = tuple(peer for peer in node.peers if peer.id != model.servers[stranger].id)
+        return replace(member, node=replace(node, peers=known))
+
+    made = plan(replace(view, members=tuple(map(cut_off, view.members))), spec, Policy())
+    (step,) = made.steps
+    assert isinstance(step, Meet)
+    assert {step.node.task_id, *(peer.task_id for peer in step.peers)} == {heir, stranger}
 
 
 @pytest.mark.parametrize(
