@@ -31,6 +31,8 @@ from .wire import Fuse, Killed, Wire
 RUN_S = 150.0
 """What a run is given."""
 TICK_S = 60.0
+TICK_LATE_S = 5.0
+"""EventBridge's schedules keep to the minute, and not to the second."""
 
 
 class ModelNodes:
@@ -112,7 +114,7 @@ class Controller:
     def tick(self) -> None:
         self._loop.call_later(TICK_S, self.tick)
         if not self.unreliable or self._rng.random() > 0.1:
-            self._begin()
+            self._loop.call_later(self._rng.random() * TICK_LATE_S, self._begin)
 
     def _begin(self) -> None:
         if self.stopped:

@@ -233,7 +233,7 @@ class History:
         dead = {server for server in self._known if not server.alive}
         for server in dead:
             self.data.excuse_owned(server)
-            self.data.excuse_handed_over(server)
+            self.data.excuse_handed_over(server, server.importing)
             self.data.excuse_undeleted(server)
         for replica in self.net.misled:
             self.note(f"{replica} followed its master's address to another server")

@@ -55,13 +55,19 @@ class Data:
         """Write off what the winner's master had not copied to it.
 
         What it does not have at all may have been moved away from its master. What it has beside
-        its slots had left that one, and it had not heard of it.
+        its slots had left that one, and it had not heard of it. And what that one had just been
+        handed it loses as soon as it follows the winner.
         """
         self.undeleted |= sets.without(key_bits(winner.keys), winner.me.slots)
         for key, version in self.acknowledged.items():
             if winner.me.slots >> KEY_SLOTS[key] & 1:
                 own = winner.keys.get(key) or self._in_flight(key)
                 self.acknowledged[key] = min(version, own)
+        for loser in self._net.servers():
+            if loser is not winner and loser.me.slots & winner.me.slots:
+                self.excuse_handed_over(loser, loser.importing)
+            elif loser.me.master_id == winner.id:
+                self.excuse_handed_over(loser, loser.imported)
 
     def _in_flight(self, key: str) -> int:
         importing = (s for s in self._net.servers() if KEY_SLOTS[key] in s.importing)
@@ -80,18 +86,18 @@ class Data:
                 left = newest((h for h in heirs if inherited(h) >> KEY_SLOTS[key] & 1), key)
                 self.acknowledged[key] = min(version, left or self._in_flight(key))
 
-    def excuse_handed_over(self, dead: Server) -> None:
-        """Write off what a dead server had just been handed, and its replicas had not yet.
+    def excuse_handed_over(self, lost: Server, slots: Collection[int]) -> None:
+        """Write off what a server that is lost had just been handed, and its replicas had not yet.
 
         Copies on replicas of who gave it do not count: they are about to hear that it has left.
         """
         holders = [
             server
             for server in self._net.servers()
-            if server.me.master or server.me.master_id == dead.id
+            if server is not lost and (server.me.master or server.me.master_id == lost.id)
         ]
-        for key in dead.keys:
-            if KEY_SLOTS[key] in dead.importing:
+        for key in lost.keys:
+            if KEY_SLOTS[key] in slots:
                 known = self.acknowledged.get(key, 0)
                 self.acknowledged[key] = min(known, newest(holders, key))
 

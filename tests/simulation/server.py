@@ -110,6 +110,8 @@ class Server:
         }
         self.migrating: dict[int, str] = {}
         self.importing: dict[int, str] = {}
+        self.imported: frozenset[int] = frozenset()
+        """What it was importing when it became a replica."""
         self.jobs: list[Job] = []
         self.keys: dict[str, int] = {}
         self.offset = 0
@@ -175,6 +177,7 @@ class Server:
         self.me.master_id = entry.id
         self.net.replaced.discard(self.id)
         self.migrating.clear()
+        self.imported = frozenset(self.importing)
         self.importing.clear()
         self._connect(entry.address)
         self.election_s = None
