@@ -77,9 +77,10 @@ class Data:
         """Write off what only the dead owner and its replicas had, and these had not yet.
 
         Replicas of a former owner do not count: they are about to hear that it gave the keys away.
-        Nor do its own for slots that they have not heard it was given: they will not serve them.
+        Nor does one that has not heard that it was replaced, nor the dead one's own replicas for
+        slots that they have not heard it was given: they will not serve them.
         """
-        servers = self._net.servers()
+        servers = [each for each in self._net.servers() if each.id not in self._net.replaced]
         heirs = [each for each in servers if each.me.master_id == dead.id]
         for key, version in self.acknowledged.items():
             if dead.me.slots >> KEY_SLOTS[key] & 1 and owner_of(servers, key) is None:
