@@ -281,7 +281,9 @@ END
 }
 
 # Whether there are replicas that are in contact with this master, whether they follow it yet or not.
-knows_replicas() { [ -n "$(myself CLUSTER NODES | sed -n "/ slave $id .* connected\$/p")" ]; }
+knows_replicas() {
+    [ -n "$(myself CLUSTER NODES | sed -n "/ slave $(myself CLUSTER MYID) .* connected\$/p")" ]
+}
 
 # Sets $best as find_best does, but waits for a replica that is still synchronising, and at first for those
 # that are yet to connect: they have heard of this master only now.
@@ -313,7 +315,6 @@ hand_over() {
         [0-9]*) ;;
         *) say 'stopping: this master has no slots, there is nothing to hand over.' && return ;;
     esac
-    id=$(myself CLUSTER MYID)
     tried='' told='' settled=$(($(date +%s) + 5)) give_up=$(($(date +%s) + 90))
     await_best
     [ -n "$best" ] || say 'stopping: no replica is online that could take over.'

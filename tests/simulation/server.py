@@ -287,9 +287,7 @@ class Server:
         ):
             entry.fail = False
             self.touch()
-        if other.current_epoch > self.current_epoch:
-            self.current_epoch = other.current_epoch
-            self.touch()
+        self._hear_epoch(other)
         entry.offset = other.offset
         if entry.hostname != other.hostname:
             entry.hostname = other.hostname
@@ -313,6 +311,11 @@ class Server:
             self.me.epoch = self.current_epoch
             self.touch()
 
+    def _hear_epoch(self, other: "Server") -> None:
+        if other.current_epoch > self.current_epoch:
+            self.current_epoch = other.current_epoch
+            self.touch()
+
     def _role(self, entry: Entry, told: Entry) -> None:
         master_id = told.master_id if told.master_id in self.table else None
         if entry.master != told.master or entry.master_id != master_id:
@@ -325,9 +328,7 @@ class Server:
         """An UPDATE message: a node has slots by a higher epoch than claimed."""
         if teller.id not in self.table:
             return
-        if teller.current_epoch > self.current_epoch:
-            self.current_epoch = teller.current_epoch
-            self.touch()
+        self._hear_epoch(teller)
         entry = self.table.get(owner.id)
         if entry is None or entry is self.me or entry.epoch >= owner.epoch:
             return

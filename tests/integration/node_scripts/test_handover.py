@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from scripts_cluster import Cluster
 from scripts_rig import DEADLINE_S, SERVERS, Node, Starter, certificate, of_the_image
 
@@ -136,6 +137,20 @@ def test_the_most_advanced_replica_takes_over(start: Starter, environment: dict[
     ]
 
 
+def come_back_empty(start: Starter, replica: Node, config: str = "") -> Node:
+    """Kill a node, and start it again as the same, with more configuration and without its data."""
+    os.kill(replica.server_pid, signal.SIGKILL)
+    replica.process.wait(DEADLINE_S)
+    (replica.directory / "dump.rdb").unlink()
+    more = {"REDIS_CONFIG": replica.environment["REDIS_CONFIG"] + config}
+    return start(replica.environment | more)
+
+
+def state_of_replica(client: Redis) -> str | None:
+    """How far a master's only replica has come."""
+    return client.info("replication").get("slave0", {}).get("state")
+
+
 def test_waits_for_a_replica_that_is_loading(start: Starter, environment: dict[str, str]) -> None:
     environment |= {
         "REDIS_SERVER": str(SERVERS["redis7"]),
@@ -146,13 +161,9 @@ def test_waits_for_a_replica_that_is_loading(start: Starter, environment: dict[s
     with master.client() as client:
         for key in range(20):
             client.set(key, os.urandom(2048))
-    os.kill(replica.server_pid, signal.SIGKILL)
-    replica.process.wait(DEADLINE_S)
-    (replica.directory / "dump.rdb").unlink()
-    slow = {"REDIS_CONFIG": replica.environment["REDIS_CONFIG"] + "key-load-delay 150000\n"}
-    again = start(replica.environment | slow)
+    again = come_back_empty(start, replica, "key-load-delay 150000\n")
     with master.client() as client:
-        until(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
+        until(lambda: state_of_replica(client) == "online")
         said = stopped(master)
     assert ours(said) == [
         f"stopping: {replica.address} 6379 is to take over.",
@@ -168,13 +179,10 @@ def test_waits_for_a_replica_that_is_synchronising(
     environment |= {"REDIS_CONFIG": "repl-diskless-sync-delay 3\n"}
     cluster = Cluster(start, environment, Spec(1, 1))
     master, (replica,) = cluster.master, cluster.replicas
-    os.kill(replica.server_pid, signal.SIGKILL)
-    replica.process.wait(DEADLINE_S)
-    (replica.directory / "dump.rdb").unlink()
-    again = start(replica.environment)
+    again = come_back_empty(start, replica)
     with master.client() as client:
         client.set("key", "value")
-        until(lambda: client.info("replication").get("slave0", {}).get("state") == "wait_bgsave")
+        until(lambda: state_of_replica(client) == "wait_bgsave")
         said = stopped(master)
     assert ours(said) == [
         f"stopping: {replica.address} 6379 is still synchronising: waiting.",
