@@ -29,7 +29,7 @@ from .invariants import (
 )
 from .network import Network
 from .replication import catch_up, source_of
-from .server import KEY_SLOTS, KEYS, Server
+from .server import KEY_SLOTS, KEYS, Server, key_bits
 from .wire import Fuse
 
 WRITE_S = 3.0
@@ -257,8 +257,10 @@ class History:
             served |= server.me.slots
             master, link = server.master, server.link
             if master is not None and link and server.offset and not server.other_data:
-                # No keys may be all of the shard, unless they are still another one's.
-                tells = server.keys or (link.followed and not server.barred)
+                # No keys may be all of the shard, unless they are still another one's; those of
+                # slots that it has given away may be another one's, too.
+                empty = not server.keys and link.followed and not server.barred
+                tells = empty or master.slots & key_bits(server.keys)
                 heired |= master.slots if tells else 0
         if served | heired != sets.ALL:
             self.hopeless = "a shard has no holder left"
