@@ -351,8 +351,15 @@ def test_task_goes_on_without_a_sidecar_that_cannot_start(fresh):
 
 
 def test_deleted_service_drains_and_is_gone(fresh):
+    """It is once its tasks are stopping; its cluster may go once they have stopped."""
     fresh.create_service(fresh.register(), desired=2)
     fresh.wait_steady()
+    arns = [task["taskArn"] for task in fresh.tasks()]
+
+    def stopped():
+        tasks = fresh.client.describe_tasks(cluster="c", tasks=arns)["tasks"]
+        return all(task["lastStatus"] == "STOPPED" for task in tasks)
+
     with pytest.raises(fresh.client.exceptions.InvalidParameterException, match="scaled above 0"):
         fresh.client.delete_service(cluster="c", service="redis")
     with pytest.raises(fresh.client.exceptions.ClusterContainsServicesException):
@@ -365,4 +372,5 @@ def test_deleted_service_drains_and_is_gone(fresh):
     fresh.create_service("redis", desired=0)
     fresh.client.delete_service(cluster="c", service="redis")
     fresh.wait_for(lambda: fresh.service()["status"] == "INACTIVE")
+    fresh.wait_for(stopped)
     assert fresh.client.delete_cluster(cluster="c")["cluster"]["status"] == "INACTIVE"
