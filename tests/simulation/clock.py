@@ -13,6 +13,27 @@ EPOCH_S = 1_700_000_000.0
 """What ``time.time`` says when a history begins."""
 
 
+class Timer:
+    """What a time was asked for, until it has come; as light as can be: there are millions."""
+
+    __slots__ = ("args", "callback", "context", "when_s")
+
+    def __init__(
+        self,
+        when_s: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+    ) -> None:
+        self.when_s = when_s
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = context
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Runs what is ready, in order; then its clock jumps to the next timer.
 
@@ -22,8 +43,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[
+            tuple[Callable[..., object], tuple[Any, ...], contextvars.Context | None]
+        ] = deque()
+        self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._error: BaseException | None = None
 
@@ -47,47 +70,50 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _step(self) -> None:
         if self._ready:
-            self._ready.popleft()._run()
+            callback, args, context = self._ready.popleft()
         else:
-            when_s, _, timer = heapq.heappop(self._timers)
-            if not timer.cancelled():
-                self.now_s = max(self.now_s, when_s)
-                timer._run()
+            _, _, timer = heapq.heappop(self._timers)
+            if timer.callback is None:
+                return
+            callback, args, context = timer.callback, timer.args, timer.context
+            self.now_s = max(self.now_s, timer.when_s)
+        if context is None:
+            callback(*args)
+        else:
+            context.run(callback, *args)
         if self._error:
             error, self._error = self._error, None
             raise error
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # nobody cancels it
         self,
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+    ) -> None:
+        self._ready.append((callback, args, context))
 
     call_soon_threadsafe = call_soon
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    ) -> Timer:
+        timer = Timer(when, callback, args, context)
         self._count += 1
-        heapq.heappush(self._timers, (when, self._count, handle))
-        return handle
+        heapq.heappush(self._timers, (when, self._count, timer))
+        return timer
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Timer:
         return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def create_future(self) -> "asyncio.Future[Any]":
@@ -117,9 +143,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def is_closed(self) -> bool:
         return False
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Is skipped when its time comes."""
 
 
 class Clock:

@@ -72,13 +72,20 @@ def _pong_ms(server: Server, entry: Entry) -> int:
     """When it was last heard of: now, unless one of the two is cut off, or waits for an answer."""
     if entry is server.me or entry.noaddr:
         return 0
-    other = server.net.at.get(entry.address)
-    mirror = other.table.get(server.id) if other else None
-    silent_s = [
-        each.silent_since_s for each in (entry, mirror) if each and each.silent_since_s is not None
-    ]
-    silent_s += [cut_s for end in (server, other) if end and (cut_s := server.net.cut.get(end))]
-    return int(1000 * (EPOCH_S + min(silent_s, default=server.net.now_s)))
+    net = server.net
+    heard_s = net.now_s
+    if entry.silent_since_s is not None:
+        heard_s = entry.silent_since_s
+    other = net.at.get(entry.address)
+    if other is not None:
+        mirror = other.table.get(server.id)
+        if mirror is not None and mirror.silent_since_s is not None:
+            heard_s = min(heard_s, mirror.silent_since_s)
+        if net.cut:
+            heard_s = min(heard_s, net.cut.get(other, heard_s))
+    if net.cut:
+        heard_s = min(heard_s, net.cut.get(server, heard_s))
+    return int(1000 * (EPOCH_S + heard_s))
 
 
 def _temporary_id(address: str) -> str:

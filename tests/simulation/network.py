@@ -3,15 +3,11 @@
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from .clock import VirtualLoop
+from .clock import Timer, VirtualLoop
 from .replication import NEVER, replicate
 from .server import Server
 from .voting import hold_elections
-
-if TYPE_CHECKING:
-    import asyncio
 
 MESH_ROUNDS = 3
 """After so many rounds without news everybody talks to everybody, and then all are silent."""
@@ -47,7 +43,7 @@ class Network:
         self.moving_s = rng.choice(MOVING_S)
         """How long an exchange takes that moves slots key by key."""
         self.loses_answers = True
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._pause_s = SLOW_S
         self._quiet = 0
         self._held: dict[Server, None] | None = None
@@ -71,7 +67,7 @@ class Network:
     def _wake(self, when_s: float) -> None:
         """Hold the next round then, unless it is sooner."""
         if self._timer is not None:
-            if self._timer.when() <= when_s:
+            if self._timer.when_s <= when_s:
                 return
             self._timer.cancel()
         self._timer = self.loop.call_at(when_s, self._round)
