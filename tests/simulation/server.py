@@ -122,6 +122,8 @@ class Server:
         self.started_s = net.now_s
         self.minority_s = net.now_s
         self.election_s: float | None = None
+        self.ordered_until_s = 0.0
+        """Until when it is to take its master's place (``mf_end``)."""
         self.ballot: Ballot | None = None
         self.foreign = False
         """Whether it is another cluster's."""
@@ -180,7 +182,7 @@ class Server:
         self.imported = frozenset(self.importing)
         self.importing.clear()
         self._connect(entry.address)
-        self.election_s = None
+        self.election_s, self.ordered_until_s = None, 0.0
         self.touch()
 
     def _connect(self, address: str) -> None:
@@ -193,7 +195,7 @@ class Server:
         self.me.master, self.me.master_id = True, None
         self.me.epoch = epoch
         self.link = None
-        self.election_s = None
+        self.election_s, self.ordered_until_s = None, 0.0
         self.net.replaced.discard(self.id)
         if old is not None:
             self.net.replaced.add(old.id)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MANUAL_S = 0.05
 """What a manual failover takes."""
+MANUAL_LASTS_S = 5.0
+"""For so long one that was ordered may begin (``CLUSTER_MF_TIMEOUT``)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +34,11 @@ def hold_elections(net: "Network", servers: Iterable[Server]) -> float:
     for server in servers:
         _count_late_votes(net, server)
         master = server.master
+        if master is not None and master.slots and net.now_s < server.ordered_until_s:
+            ask(net, server, ordered=True)
+            if server.me.master:
+                continue
+            due_s = min(due_s, _closed_s(server))
         if master is None or not master.fail or not master.slots or not _valid(server):
             server.election_s = None
             continue
@@ -82,7 +89,8 @@ def _rank(server: Server) -> int:
 def ask(net: "Network", server: Server, *, ordered: bool) -> None:
     """Ask for votes, and take over with a majority of them.
 
-    Redis asks no second time for a while, whoever orders it; Valkey does if it is ordered.
+    Redis asks no second time for a while, whoever orders it, and does then if the order is not too
+    old; Valkey does at once if it is ordered.
     """
     if net.now_s < _closed_s(server):
         _counts_again(net, server)
@@ -172,6 +180,8 @@ def fail_over(net: "Network", server: Server, *, forced: bool) -> None:
         if source is None or source.id != server.me.master_id:
             return
         catch_up(server, source)  # the master has paused its clients until this is so
+    server.ordered_until_s = net.now_s + MANUAL_LASTS_S
+    net.poke()
     ask(net, server, ordered=True)
 
 
