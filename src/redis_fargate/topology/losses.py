@@ -44,6 +44,11 @@ def silent_heir(fleet: Fleet, gone: Entry) -> bool:
     return any(other.staying and other.master_id == gone.id for other in fleet.entries)
 
 
+def _silent_holder(fleet: Fleet, gone: Entry) -> bool:
+    """Whether there is such a replica, even in a task that is stopping."""
+    return any(other.listed and other.master_id == gone.id for other in fleet.entries)
+
+
 def loss(fleet: Fleet) -> Loss | None:
     """Tell what a formed cluster has lost for good; None if nothing.
 
@@ -67,7 +72,7 @@ def loss(fleet: Fleet) -> Loss | None:
     for entry in fleet.entries:
         if not subtract(entry.slots, fleet.served):
             continue
-        if entry.gone and not heirs(fleet, entry) and not silent_heir(fleet, entry):
+        if entry.gone and not heirs(fleet, entry) and not _silent_holder(fleet, entry):
             owners.append(entry)
         else:
             held += entry.slots

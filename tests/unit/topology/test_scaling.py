@@ -352,6 +352,8 @@ def test_nothing_is_given_up_while_somebody_may_have_it():
     model.kill("t001")
     model.troubles[replica] = Trouble.UNREACHABLE
     assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
+    model.tasks[replica] = replace(model.tasks[replica], running=False)
+    assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
     # A task that nobody knows may have anything.
     model.kill(replica)
     stranger = model.start("a")
