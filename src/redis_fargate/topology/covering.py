@@ -4,11 +4,19 @@ Only where the policy says that an empty slot is better than none. The nodes tha
 forgotten afterwards, and their replicas, which never had a whole copy, follow other masters.
 """
 
-from redis_fargate.topology.fleet import Fleet
-from redis_fargate.topology.losses import loss
+from collections.abc import Iterator
+
+from redis_fargate.topology.fleet import Fleet, Live
+from redis_fargate.topology.losses import Loss, loss
 from redis_fargate.topology.masters import masters
 from redis_fargate.topology.shares import shared_out
-from redis_fargate.topology.slots import ALL_SLOTS
+from redis_fargate.topology.slots import (
+    ALL_SLOTS,
+    SlotRanges,
+    common,
+    normalized,
+    subtract,
+)
 from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
 from redis_fargate.topology.steps import AdoptSlots, Phase, Reset
 from redis_fargate.topology.view import Role
@@ -36,7 +44,27 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
     if not adopters:
         return ()
     gone = tuple(entry.id for entry in lost.owners)
-    return tuple(
-        AdoptSlots(live.ref, share, gone, str(lost))
-        for live, share in shared_out(lost.slots, adopters)
-    )
+    able = [live for live in adopters if lost.slots == _free(live, lost)]
+    shares = shared_out(lost.slots, able) if able else _each_its_own(fleet, lost)
+    return tuple(AdoptSlots(live.ref, share, gone, str(lost)) for live, share in shares)
+
+
+def _free(live: Live, lost: Loss) -> SlotRanges:
+    """What is lost of which a node does not believe that it is a living one's."""
+    gone = {entry.id for entry in lost.owners}
+    taken = (piece for peer in live.node.peers if peer.id not in gone for piece in peer.slots)
+    return subtract(lost.slots, normalized(taken))
+
+
+def _each_its_own(fleet: Fleet, lost: Loss) -> Iterator[tuple[Live, SlotRanges]]:
+    """Give it back to those who gave it away.
+
+    Nobody has heard of that: who got it ended before, and all others believe that it is still
+    whose it was. So a master has it again that may be about to leave; it is moved then.
+    """
+    left = lost.slots
+    for live in fleet.masters:
+        share = common(left, _free(live, lost))
+        if share and live.task.running and fleet.knows_the_newest_epoch(live):
+            left = subtract(left, share)
+            yield live, share

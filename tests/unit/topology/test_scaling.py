@@ -345,6 +345,35 @@ def test_a_new_task_takes_a_lost_shard_if_there_is_one():
     assert sum(shares.values()) == 5462
 
 
+@pytest.mark.parametrize("givers", [1, 2])
+def test_lost_slots_that_others_believe_to_be_a_masters_are_that_ones(givers):
+    """It gave them to a master that ended before anybody had heard of it."""
+    service = Service("abcabc", SPEC)
+    gone = service.model.servers["t001"]
+    lose_a_shard(service)
+    owners = [server for server in service.model.servers.values() if server.slots]
+    half, other_half = split(normalized(gone.slots), count(gone.slots) // 2)
+    parts = {owners[0].id: half, owners[1].id: other_half if givers == 2 else ()}
+
+    def not_having_heard(member):
+        node = member.node
+        others = {owner: part for owner, part in parts.items() if owner != node.id}
+        believed = normalized(piece for part in others.values() for piece in part)
+        slots = {
+            owner.id: normalized((*owner.slots, *others.get(owner.id, ()))) for owner in owners
+        }
+        slots[gone.id] = subtract(gone.slots, believed)
+        peers = tuple(replace(p, slots=slots.get(p.id, p.slots)) for p in node.peers)
+        return replace(member, node=replace(node, peers=peers))
+
+    view = service.model.view()
+    view = replace(view, members=tuple(map(not_having_heard, view.members)))
+    steps = plan(view, service.spec, REBUILD).steps
+    assert {type(step) for step in steps} == {AdoptSlots}
+    adopted = {step.node.id: step.slots for step in steps}
+    assert adopted == (parts if givers == 2 else {owners[0].id: normalized(gone.slots)})
+
+
 def test_nothing_is_given_up_while_somebody_may_have_it():
     service = Service("abcabc", SPEC)
     model = service.model
