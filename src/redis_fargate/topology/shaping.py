@@ -62,7 +62,18 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
             if touched & {live.node.id, live.node.master_id} and not fleet.is_cut_off(live)
         )
         return step, AwaitHealthy(shard, "A replica counts when it has its data.", Phase.SHAPE)
+    if _is_scaled_in(fleet, spec):
+        return ()
     return balancing.steps(fleet, cast, spec, policy)
+
+
+def _is_scaled_in(fleet: Fleet, spec: Spec) -> bool:
+    """Whether ECS is to run fewer tasks than are wanted: one of the two numbers is out of date.
+
+    It protects no more tasks than it is to run, and stops new ones first: with all their slots.
+    """
+    desired = fleet.view.desired_count
+    return desired is not None and desired < spec.task_count
 
 
 def _to_current_tasks(fleet: Fleet) -> Iterator[Failover]:
