@@ -81,10 +81,8 @@ def _pong_ms(server: Server, entry: Entry) -> int:
         mirror = other.table.get(server.id)
         if mirror is not None and mirror.silent_since_s is not None:
             heard_s = min(heard_s, mirror.silent_since_s)
-        if net.cut:
-            heard_s = min(heard_s, net.cut.get(other, heard_s))
-    if net.cut:
-        heard_s = min(heard_s, net.cut.get(server, heard_s))
+        heard_s = min(heard_s, net.cut.get(other, heard_s))
+    heard_s = min(heard_s, net.cut.get(server, heard_s))
     return int(1000 * (EPOCH_S + heard_s))
 
 

@@ -72,17 +72,6 @@ def until_slots_move(service: Service) -> Plan:
     raise AssertionError(f"no slots move: {made}")
 
 
-@pytest.mark.parametrize("after", [Spec(4, 4), Spec(2, 2)], ids=["out", "in"])
-def test_no_slots_move_while_ecs_is_to_run_fewer_tasks_than_are_wanted(after):
-    """It would protect no new one, and stop those first, with what they have got."""
-    service = loaded("abcabcab", SPEC)
-    service.spec = after
-    until_slots_move(service)
-    for desired, some in ((after.task_count, True), (after.task_count - 1, False)):
-        view = replace(service.model.view(), desired_count=desired)
-        assert bool(moves(plan(view, after, Policy()))) == some
-
-
 def assert_as_wanted(service: Service) -> None:
     model, spec = service.model, service.spec
     assert_formed(model, spec)
@@ -121,6 +110,17 @@ def test_every_shape_becomes_every_other(before, after, tasks_first):
     service.rounds(after.task_count, "rev:1", 0)
     assert_as_wanted(service)
     assert keys(service.model) == held
+
+
+@pytest.mark.parametrize("after", [Spec(4, 4), Spec(2, 2)], ids=["out", "in"])
+def test_no_slots_move_while_ecs_is_to_run_fewer_tasks_than_are_wanted(after):
+    """It would protect no new one, and stop those first, with what they have got."""
+    service = loaded("abcabcab", SPEC)
+    service.spec = after
+    until_slots_move(service)
+    for desired, some in ((after.task_count, True), (after.task_count - 1, False)):
+        view = replace(service.model.view(), desired_count=desired)
+        assert bool(moves(plan(view, after, Policy()))) == some
 
 
 def test_a_change_of_mind_half_way():
