@@ -129,11 +129,14 @@ def _count_late_votes(net: "Network", server: Server) -> None:
         return
     if net.now_s - ballot.sent_s > 2 * max(server.timeout_s, 1.0):
         ballot.late.clear()
+        return
     for voter in [voter for voter in ballot.late if not voter.frozen]:
         ballot.late.remove(voter)
         if voter.alive and net.reaches(voter, server):
             ballot.votes += _votes(voter, server, ballot)
-    _close(net, server, ballot)
+    # It may follow another master by now.
+    if server.master and (server.master.fail or net.now_s < server.ordered_until_s):
+        _close(net, server, ballot)
 
 
 def _close(net: "Network", server: Server, ballot: Ballot) -> None:
