@@ -394,10 +394,12 @@ def _migrations(server: Server, given: Sequence[str]) -> Reply:
         raise Refused("unknown subcommand 'GETSLOTMIGRATIONS'. Try CLUSTER HELP.")
     return [
         [
-            *("name", job.name, "operation", "EXPORT", "target_node", job.target_id),
+            *("name", job.name, "operation", operation),
+            *("source_node", job.source_id, "target_node", job.target_id),
             *("state", job.state, "message", ""),
         ]
-        for job in server.jobs
+        for operation, jobs in (("EXPORT", server.jobs), ("IMPORT", server.incoming))
+        for job in jobs
     ]
 
 
@@ -410,8 +412,11 @@ def _migrate_slots(server: Server, given: Sequence[str]) -> Reply:
     busy = [job for job in server.jobs if job.state == "snapshotting" and job.slots & slots]
     if busy:
         raise Refused("I am already migrating slot")
-    job = Job(f"job{len(server.jobs)}", target_id, slots)
+    job = Job(f"job{len(server.jobs)}", server.id, target_id, slots)
     server.jobs.append(job)
+    target = server.net.at.get(server.table[target_id].address)
+    if target is not None and target.id == target_id:
+        target.incoming.append(job)
     duration_s = server.net.rng.uniform(*JOB_S)
     server.net.loop.call_later(duration_s, lambda: _end(server, job))
     return "OK"

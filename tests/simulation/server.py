@@ -79,6 +79,7 @@ class Job:
     """Slots that a server moves by itself (``slotMigrationJob``)."""
 
     name: str
+    source_id: str
     target_id: str
     slots: int
     state: str = "snapshotting"
@@ -113,6 +114,7 @@ class Server:
         self.imported: frozenset[int] = frozenset()
         """What it was importing when it became a replica."""
         self.jobs: list[Job] = []
+        self.incoming: list[Job] = []
         self.keys: dict[str, int] = {}
         self.offset = 0
         self.other_data = False

@@ -12,6 +12,7 @@ from redis_fargate.topology.steps import (
     AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
+    AwaitMigrations,
     BeginForming,
     BumpEpoch,
     ChangeSettings,
@@ -139,6 +140,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
         case MoveSlots():
             which = f"{count(step.slots)} slots ({described(step.slots)})"
             return f"move {which} from {step.source} to {step.target}"
+        case AwaitMigrations():
+            return f"wait until no slots are on their way from or to {len(step.nodes)} nodes"
         case OpenSlots():
             return f"open the slots {described(step.slots)} on {step.node}"
         case CloseSlots():

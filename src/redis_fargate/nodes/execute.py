@@ -16,7 +16,12 @@ from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
 from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
-from redis_fargate.nodes.moving import close_slots, move_slots, open_slots
+from redis_fargate.nodes.moving import (
+    await_migrations,
+    close_slots,
+    move_slots,
+    open_slots,
+)
 from redis_fargate.nodes.polling import together
 from redis_fargate.nodes.replicating import allow_failover, replicate
 from redis_fargate.nodes.resetting import drop_leftovers, reset
@@ -29,6 +34,7 @@ from redis_fargate.topology.steps import (
     AllowFailover,
     AwaitAgreement,
     AwaitHealthy,
+    AwaitMigrations,
     BumpEpoch,
     ChangeSettings,
     CloseSlots,
@@ -116,6 +122,8 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
             await reset(step, connections)
         case DropLeftovers():
             await drop_leftovers(step, connections)
+        case AwaitMigrations():
+            await await_migrations(step, connections, patience_s)
         case OpenSlots():
             await open_slots(step, connections)
         case CloseSlots():

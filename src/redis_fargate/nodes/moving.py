@@ -9,7 +9,7 @@ from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed
 from redis_fargate.nodes.forming import node_table
-from redis_fargate.nodes.moving_atomically import hides_keys, offered
+from redis_fargate.nodes.moving_atomically import await_ended, hides_keys, offered
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import NodeTable
 from redis_fargate.nodes.polling import attempts, together
@@ -21,7 +21,7 @@ from redis_fargate.topology.slots import (
     numbers,
     subtract,
 )
-from redis_fargate.topology.steps import CloseSlots, MoveSlots, OpenSlots
+from redis_fargate.topology.steps import AwaitMigrations, CloseSlots, MoveSlots, OpenSlots
 from redis_fargate.topology.view import Role
 
 SLICE_S = 5.0
@@ -161,6 +161,20 @@ async def _copy_functions(step: MoveSlots, connections: Connections) -> None:
         return  # Redis 6.2
     if isinstance(dump, bytes):
         await target.call("FUNCTION", "RESTORE", dump, "REPLACE")
+
+
+async def await_migrations(
+    step: AwaitMigrations, connections: Connections, time_left_s: float
+) -> None:
+    """Wait for one slice.
+
+    Raises:
+        StillMoving: slots are on their way when it is over.
+
+    """
+    ends_s = asyncio.get_running_loop().time() + min(SLICE_S, time_left_s)
+    nodes = await together(map(connections.to, step.nodes))
+    await together(await_ended(node, ends_s) for node in nodes)
 
 
 async def open_slots(step: OpenSlots, connections: Connections) -> None:

@@ -8,9 +8,11 @@ version says less.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
 from redis_fargate.nodes.contact import check_contact
@@ -20,10 +22,12 @@ from redis_fargate.nodes.parse import count_keys, parse_info
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.slots import SlotRanges, described, from_numbers, numbers
 from redis_fargate.topology.steps import MoveSlots
+from redis_fargate.topology.view import SlotMigration
 
-_ENDED = frozenset({"success", "completed", "cancelled", "canceled"})
-"""And ``failed``, where that is the end."""
+_ENDED = frozenset({"success", "completed", "cancelled", "canceled", "failed"})
 _MOVED = frozenset({"success", "completed"})
+_Job: TypeAlias = Mapping[str, str]
+"""What a server tells of a move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +42,43 @@ class _Kind:
     Such a target drops what it has of the slots before, heeds no ``maxmemory`` meanwhile, does one
     move at a time, and begins one that has failed again by itself until it is cancelled.
     """
-    direction: str
+    told: str
+    """What it is to who was told to."""
     name: str
-    peer: str
+    source: str
+    target: str
     error: str
+
+    def pair(self, job: _Job) -> SlotMigration:
+        return SlotMigration(job.get(self.source, ""), job.get(self.target, ""))
+
+    def goes_on(self, job: _Job) -> bool:
+        """Whether it has not ended for good."""
+        begins_again = self.imports and job["operation"] == self.told
+        return job["state"] not in _ENDED or (job["state"] == "failed" and begins_again)
 
 
 _VALKEY = _Kind(
     jobs=("CLUSTER", "GETSLOTMIGRATIONS"),
     imports=False,
-    direction="EXPORT",
+    told="EXPORT",
     name="name",
-    peer="target_node",
+    source="source_node",
+    target="target_node",
     error="message",
 )
 _REDIS = _Kind(
     jobs=("CLUSTER", "MIGRATION", "STATUS", "ALL"),
     imports=True,
-    direction="import",
+    told="import",
     name="id",
-    peer="source",
+    source="source",
+    target="dest",
     error="last_error",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A migration that a server knows of; it remembers those that have ended for a while."""
-
-    name: str
-    state: str
-    message: str
+_KINDS = (_VALKEY, _REDIS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,7 @@ class AtomicMove:
 
     async def _move(self, share: "_Share", ends_s: float) -> None:
         await check_contact(self.target)
-        before = {job.name for job in await self._jobs()}
+        before = {job[self.kind.name] for job in await self._jobs()}
         bounds = [bound for piece in share.slots for bound in (piece.first, piece.last)]
         if self.kind.imports:
             await self._check_memory(share)
@@ -121,10 +131,11 @@ class AtomicMove:
             await self.source.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", *bounds, "NODE", node)
         await self.await_jobs(ends_s)
         for job in await self._jobs():
-            if job.name not in before and job.state not in _MOVED:
+            if job[self.kind.name] not in before and job["state"] not in _MOVED:
                 raise StepFailed(
                     f"{self.step.source} could not give the slots {described(share.slots)} to "
-                    f"{self.step.target}, and still has them: {job.state} {job.message}."
+                    f"{self.step.target}, and still has them: {job['state']} "
+                    f"{job[self.kind.error]}."
                 )
 
     async def _check_memory(self, share: "_Share") -> None:
@@ -145,36 +156,62 @@ class AtomicMove:
             StillMoving: one is at ``ends_s``, on the loop's clock.
 
         """
-        ended = _ENDED if self.kind.imports else _ENDED | {"failed"}
-        going: list[_Job] = []
-        async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
-            going = [job for job in await self._jobs() if job.state not in ended]
-            if not going:
-                return
-        failing = [job for job in going if job.state == "failed"]
-        for job in failing:
-            await self.target.call("CLUSTER", "MIGRATION", "CANCEL", "ID", job.name)
-        if len(failing) < len(going):
-            raise StillMoving(
-                f"Slots are still on their way from {self.step.source} to {self.step.target}: the "
-                "next look goes on."
-            )
+        await _await_ended(self._told, self.kind, self._jobs, ends_s)
 
-    async def _jobs(self) -> list[_Job]:
+    async def _jobs(self) -> Sequence[_Job]:
         """Those of this pair: others may be under way at the same time."""
-        other = self.step.source if self.kind.imports else self.step.target
-        answer = await self._told.call(*self.kind.jobs)
-        entries = [_facts(entry) for entry in answer] if isinstance(answer, list) else []
-        return [
-            _Job(facts[self.kind.name], facts["state"], facts[self.kind.error])
-            for facts in entries
-            if facts["operation"] == self.kind.direction and facts[self.kind.peer] == other.id
-        ]
+        pair = SlotMigration(self.step.source.id, self.step.target.id)
+        return [job for job in await _jobs(self._told, self.kind) if self.kind.pair(job) == pair]
 
 
-def _facts(entry: object) -> Mapping[str, str]:
-    words = [str(word) for word in entry] if isinstance(entry, list) else []
-    return dict(zip(words[::2], words[1::2], strict=True))
+async def _jobs(node: NodeConnection, kind: _Kind) -> Sequence[_Job]:
+    """All that a server knows of; it remembers those that have ended for a while."""
+    return _listed(await node.call(*kind.jobs))
+
+
+def _listed(answer: object) -> Sequence[_Job]:
+    entries = answer if isinstance(answer, list) else []
+    words = [[str(word) for word in entry] for entry in entries]
+    return [dict(zip(each[::2], each[1::2], strict=True)) for each in words]
+
+
+async def under_way(node: NodeConnection) -> tuple[SlotMigration, ...]:
+    """Say which moves from or to a master have not ended, by its own word."""
+    answers = await node.exchange([kind.jobs for kind in _KINDS])
+    found: dict[SlotMigration, None] = {}
+    for kind, answer in zip(_KINDS, answers, strict=True):
+        if isinstance(answer, CommandRefused):
+            if not answer.unknown_command:
+                raise answer
+            continue
+        found |= {kind.pair(job): None for job in _listed(answer) if kind.goes_on(job)}
+    return tuple(found)
+
+
+async def await_ended(node: NodeConnection, ends_s: float) -> None:
+    """Wait until no slots are on their way from or to a master; as ``AtomicMove.await_jobs``."""
+    for kind in _KINDS:
+        if await _knows(node, kind.jobs):
+            await _await_ended(node, kind, partial(_jobs, node, kind), ends_s)
+
+
+async def _await_ended(
+    node: NodeConnection,
+    kind: _Kind,
+    jobs: Callable[[], Awaitable[Sequence[_Job]]],
+    ends_s: float,
+) -> None:
+    going: Sequence[_Job] = ()
+    async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
+        going = [job for job in await jobs() if kind.goes_on(job)]
+        if not going:
+            return
+    failing = [job for job in going if job["state"] == "failed"]
+    for job in failing:
+        await node.call("CLUSTER", "MIGRATION", "CANCEL", "ID", job[kind.name])
+    if len(failing) < len(going):
+        pairs = ", ".join(sorted({str(kind.pair(job)) for job in going}))
+        raise StillMoving(f"Slots are still on their way {pairs}: the next look goes on.")
 
 
 async def offered(
@@ -182,7 +219,7 @@ async def offered(
 ) -> AtomicMove | None:
     """Ask both servers whether they can, in the same way."""
     source, target = await connections.to(step.source), await connections.to(step.target)
-    for kind in (_VALKEY, _REDIS):
+    for kind in _KINDS:
         if await _knows(source, kind.jobs) and await _knows(target, kind.jobs):
             return AtomicMove(step, kind, source, target, turn)
     return None

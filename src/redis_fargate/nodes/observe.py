@@ -13,6 +13,7 @@ from redis_fargate.nodes.errors import (
     NodeUnreachable,
     NotInClusterMode,
 )
+from redis_fargate.nodes.moving_atomically import under_way
 from redis_fargate.nodes.parse import (
     count_keys,
     parse_cluster_ok,
@@ -68,12 +69,13 @@ async def observe(
 
 
 async def _with_strays(node: Node, asked: set[int], connections: Connections) -> Node:
-    """Look for keys in slots that are another master's."""
+    """Look for keys in slots that are another master's, and for moves that the server makes."""
     foreign = sorted(asked.difference(numbers(node.slots)))
     connection = await connections.at(node.address)
+    migrations = await under_way(connection)
     counts = await connection.pipeline(*(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in foreign))
     strays = {slot: int(str(keys)) for slot, keys in zip(foreign, counts, strict=True) if keys}
-    return replace(node, strays=strays)
+    return replace(node, strays=strays, migrations=migrations)
 
 
 async def _with_checked_copy(node: Node, connections: Connections) -> Node:

@@ -2,6 +2,7 @@
 
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed
+from redis_fargate.nodes.moving_atomically import under_way
 from redis_fargate.nodes.parse import (
     NodeTable,
     count_keys,
@@ -19,8 +20,8 @@ async def check_spare(step: Unprotect, connections: Connections) -> None:
     """See that all that a node has is on the nodes that stay, and that they are well.
 
     Raises:
-        PreconditionFailed: the node has slots, or data of a master that is none of the keepers; or
-            a keeper does not have it. ECS has been told nothing.
+        PreconditionFailed: the node has slots, or is getting some; or it has data of a master that
+            is none of the keepers; or a keeper does not have it. ECS has been told nothing.
         NodeUnreachable, NodeLoading: one of them does not say.
 
     """
@@ -32,6 +33,8 @@ async def check_spare(step: Unprotect, connections: Connections) -> None:
     if table.myself.role is Role.MASTER:
         if keys:
             raise _refused(step, f"it is a master with {keys} keys")
+        if await under_way(await connections.to(step.node)):
+            raise _refused(step, "slots are on their way to it")
         return
     if not step.keepers:
         if keys:

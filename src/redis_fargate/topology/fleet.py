@@ -163,6 +163,11 @@ class Fleet:
         """Whether any slot may be in flight."""
         return bool(self.view.moving) or any(live.node.open_slots for live in self.lives)
 
+    @cached_property
+    def takers(self) -> frozenset[str]:
+        """Ids of the masters that are getting slots which servers move by themselves."""
+        return frozenset(each.target_id for live in self.lives for each in live.node.migrations)
+
     @property
     def forming(self) -> bool:
         """Whether a forming was begun and not finished."""

@@ -1,9 +1,9 @@
 """PROTECT: ECS may stop only the tasks that the cluster can spare.
 
-A task is protected exactly while its node is a master, or one of as many synchronised replicas as
-its shard is to have; those on the service's present task definition come first. So a deployment
-goes on inside the cluster: new tasks join and synchronise, take over, and only then may the old
-ones stop.
+A task is protected exactly while its node is a master, or is getting slots, or is one of as many
+synchronised replicas as its shard is to have; those on the service's present task definition come
+first. So a deployment goes on inside the cluster: new tasks join and synchronise, take over, and
+only then may the old ones stop.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,13 +63,13 @@ def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect, .
     As far as ECS takes it while nobody is let go: those who are to get slots come first, then
     masters. What is planned may take hours, and meanwhile somebody may deploy, or scale in again.
     """
-    takers = set()
+    takers = set(fleet.takers)
     for step in planned:
         match step:
             case MoveSlots(target=taker) | Failover(node=taker):
                 takers.add(taker.id)
     kept = _kept(fleet, shard_keepers(fleet, spec))
-    kept |= {live.task.id for live in fleet.running if takers & {live.node.id, live.node.master_id}}
+    kept |= {live.task.id for live in _keepers_to_be(fleet, takers)}
     wanting = sorted(
         _wanting(fleet, kept),
         key=lambda live: (live.node.id not in takers, live.node.role is not Role.MASTER),
@@ -84,7 +84,13 @@ def newly_formed(fleet: Fleet) -> tuple[Protect, ...]:
 
 
 def _kept(fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]]) -> set[str]:
-    return {live.task.id for live in chain(*keepers.values(), _sole_holders(fleet))}
+    kept = chain(*keepers.values(), _sole_holders(fleet), _keepers_to_be(fleet, fleet.takers))
+    return {live.task.id for live in kept}
+
+
+def _keepers_to_be(fleet: Fleet, takers: AbstractSet[str]) -> Iterator[Live]:
+    """Masters that get slots, and their replicas."""
+    return (live for live in fleet.running if takers & {live.node.id, live.node.master_id})
 
 
 def _wanting(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:

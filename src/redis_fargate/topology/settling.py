@@ -49,7 +49,8 @@ def steps(
     what its master had given away before it took its place, or what it got from a server at a
     reused address. It is of no use before it is rid of them.
 
-    While a task runs whose node does not answer, nothing is closed: it may have keys, too.
+    While a task runs whose node does not answer, nothing is closed: it may have keys, too. While
+    servers move slots by themselves, the note stays: it is by the note that they are asked.
     """
     if moves := tuple(_moves(fleet, pace)):
         slots = tuple(piece for step in moves for piece in step.slots)
@@ -60,7 +61,8 @@ def steps(
         return opens
     if closes := tuple(_closes(fleet)):
         return closes
-    if fleet.view.moving and not subtract(fleet.view.moving, fleet.served):
+    ended = not fleet.takers and not subtract(fleet.view.moving, fleet.served)
+    if fleet.view.moving and ended:
         return (NoteMoving((), "No slot is in flight any more.", Phase.SETTLE),)
     return tuple(_leftovers(fleet))
 

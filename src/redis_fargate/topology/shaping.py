@@ -19,6 +19,7 @@ from redis_fargate.topology.protecting import shard_keepers
 from redis_fargate.topology.spec import Policy, Spec
 from redis_fargate.topology.steps import (
     AwaitHealthy,
+    AwaitMigrations,
     Failover,
     FailoverMode,
     Phase,
@@ -34,9 +35,12 @@ _MOST_APART = 1
 def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[Step, ...]:
     """The next step, and a wait for what comes of it; or none.
 
-    Only a cluster that is well is worked on.
+    First what servers have begun by themselves, for a run that has died or lost patience, has to
+    end: it changes who has which slots. Only a cluster that is well is worked on.
     A replica without a link is on its way: who acted on it would act on what is about to change.
     """
+    if moving := tuple(live.ref for live in fleet.lives if live.node.migrations):
+        return (AwaitMigrations(moving, "Who has which slots is known when they have arrived."),)
     cast = masters(fleet, spec, policy)
     unwell = any(not live.node.cluster_ok for live in fleet.masters)
     if unwell or any(

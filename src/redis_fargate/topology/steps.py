@@ -224,6 +224,18 @@ class MoveSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitMigrations:
+    """Wait until no slots are on their way from or to ``nodes`` that servers move by themselves.
+
+    For the time of one wave; the next plan waits on.
+    """
+
+    nodes: tuple[NodeRef, ...]
+    why: str
+    phase: Phase = Phase.SHAPE
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSlots:
     """Put slots of another master in flight to a node, so that it tells of the keys it has."""
 
@@ -332,6 +344,7 @@ SingleStep: TypeAlias = (
     | SeparateEpochs
     | AllowFailover
     | Reset
+    | AwaitMigrations
     | OpenSlots
     | CloseSlots
     | DropLeftovers

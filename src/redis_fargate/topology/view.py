@@ -83,6 +83,17 @@ class OpenSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotMigration:
+    """Slots that servers are moving by themselves, whole or not at all, whether we wait or not."""
+
+    source_id: str
+    target_id: str
+
+    def __str__(self) -> str:
+        return f"from node {self.source_id[:8]} to node {self.target_id[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Replication:
     """The part of INFO replication that decisions need."""
 
@@ -132,6 +143,8 @@ class Node:
     strays: Mapping[int, int] = field(default_factory=dict)
     """How many keys a master has in slots that it does not own, where it has any. Only the slots
     that may have been in flight are asked for: ``View.moving``, and the open ones."""
+    migrations: tuple[SlotMigration, ...] = ()
+    """Those that are under way from or to a master, asked for like ``strays``."""
 
     @property
     def hides_keys(self) -> bool:

@@ -19,7 +19,7 @@ from killing import Fuse, Killed
 from redis_fargate.nodes import moving, moving_keys
 from redis_fargate.nodes.connection import Connect, Connections, connect
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed, StillMoving
-from redis_fargate.nodes.execute import execute
+from redis_fargate.nodes.execute import check_spare, execute
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import from_numbers, numbers
@@ -27,18 +27,22 @@ from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
 from redis_fargate.topology.steps import (
     AdoptSlots,
     AllowFailover,
+    AwaitMigrations,
     CloseSlots,
     DropLeftovers,
     MoveSlots,
     NodeStep,
     Phase,
     Reset,
+    Unprotect,
 )
 from redis_fargate.topology.view import Member, Role
 from servers import MOVERS, PORT, PROGRAMS, Fleet
 from servers import fleet as fleet_of
 from until import until
 
+BY_THEMSELVES = ["valkey-9.1", *MOVERS.keys() - PROGRAMS.keys()]
+"""Those that move slots without being told key by key."""
 FAST = Pace(max_latency_ms=None)
 PAUSE_S = 0.001
 """Between two of a client's writes: the processors are for the servers, and for other tests."""
@@ -57,6 +61,14 @@ def take(*steps: NodeStep, connect: Connect = connect, **settings: object) -> No
             await execute(steps, connections, 20)
 
     asyncio.run(taken())
+
+
+def check_spared(step: Unprotect) -> None:
+    async def checked() -> None:
+        async with Connections(SETTINGS) as connections:
+            await check_spare([step], connections)
+
+    asyncio.run(checked())
 
 
 def move(source: Member, target: Member, *slots: int, resumed: bool = False) -> MoveSlots:
@@ -381,6 +393,50 @@ def test_a_slot_may_take_longer_than_a_run(fleet: Fleet, monkeypatch: pytest.Mon
     with RedisCluster(host=one.task.address, port=PORT) as reader:
         assert dict(zip(values, reader.mget_nonatomic(*values), strict=True)) == values
     assert_settled(cluster)
+
+
+@pytest.mark.parametrize("name", BY_THEMSELVES)
+def test_what_servers_have_begun_ends_before_its_target_is_spared(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has died, or lost patience, wanted it; the next one wants that master no more."""
+    with fleet_of(MOVERS[name]()) as fleet:
+        cluster = Cluster(fleet, Spec(2, 0))
+        cluster.spec = cluster.reconciler.spec = Spec(1, 0)
+        cluster.until(
+            lambda _: len(cluster.masters()) == 1 and not cluster.reconciler.memory.moving
+        )
+        (one,) = cluster.masters()
+        other = next(m for m in cluster.reconciler.members if m.task.id != one.task.id)
+        spare = Unprotect(other.task.arn, ref(other), (), "Because.")
+        check_spared(spare)
+        slot = one.node.slots[0].first
+        values = {key_of(slot, n): str(n).encode() for n in range(60)}
+        with client(one) as source, client(other) as target:
+            source.mset(values)
+            source.config_set("rdb-key-save-delay", 50_000)  # microseconds: it takes 3 s
+            if name == "valkey-9.1":
+                source.execute_command(
+                    "CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", other.node.id
+                )
+            else:
+                target.execute_command("CLUSTER MIGRATION", "IMPORT", slot, slot)
+        cluster.reconciler.memory.moving = from_numbers([slot])
+        step = cluster.plan().steps[-1]
+        assert isinstance(step, AwaitMigrations)
+        assert {other.node.id} <= {node.id for node in step.nodes} <= {one.node.id, other.node.id}
+        with pytest.raises(PreconditionFailed, match=r"on their way to it|a master with"):
+            check_spared(spare)
+        monkeypatch.setattr(moving, "SLICE_S", 0.01)
+        with pytest.raises(StillMoving, match="still on their way"):
+            take(step)
+        monkeypatch.undo()
+        take(step)
+        cluster.until_well()
+        with RedisCluster(host=one.task.address, port=PORT) as reader:
+            assert dict(zip(values, reader.mget_nonatomic(*values), strict=True)) == values
+        assert [member.task.id for member in cluster.reconciler.members] == [one.task.id]
+        assert_settled(cluster)
 
 
 def test_servers_with_passwords_hand_keys_over(redis_fleet: Fleet) -> None:

@@ -26,6 +26,7 @@ from redis_fargate.topology.spec import OnDataLoss, Pace, Policy, Spec
 from redis_fargate.topology.steps import (
     AdoptSlots,
     AllowFailover,
+    AwaitMigrations,
     BeginForming,
     CloseSlots,
     DropLeftovers,
@@ -37,9 +38,10 @@ from redis_fargate.topology.steps import (
     Protect,
     Replicate,
     Reset,
+    Step,
     Unprotect,
 )
-from redis_fargate.topology.view import Marker, OpenSlot, Role, Trouble
+from redis_fargate.topology.view import Marker, OpenSlot, Role, SlotMigration, Trouble
 
 REBUILD = Policy(on_data_loss=OnDataLoss.REBUILD_EMPTY)
 
@@ -495,6 +497,33 @@ def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
     assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
     (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
     assert step == NoteMoving((), step.why, Phase.SETTLE)
+
+
+def test_what_servers_move_by_themselves_has_to_end_before_anything_is_let_go():
+    """It was begun when another shape was wanted; who gets it seems to be spare until then."""
+    service = loaded("abcabc", Spec(3, 3))
+    service.spec = Spec(2, 2)
+    made = until_slots_move(service)
+    service.execute(made)
+    leaving, staying = moves(made)[0].source, moves(made)[0].target
+    on_its_way = {"migrations": (SlotMigration(staying.id, leaving.id),)}
+    moving = from_numbers([0])
+    view = seen(service, {leaving.task_id: on_its_way, staying.task_id: on_its_way}, moving=moving)
+    (step,) = plan(view, service.spec, Policy()).steps
+    assert isinstance(step, AwaitMigrations)
+    assert {node.id for node in step.nodes} == {leaving.id, staying.id}
+    members = [m for m in view.members if leaving.id in (m.node.id, m.node.master_id)]
+    assert len(members) == 2
+    without_shape = plan(view, service.spec, Policy(), without={Phase.SHAPE}).steps
+    assert not {m.task.arn for m in members} & spared(without_shape)
+    assert not any(isinstance(step, NoteMoving) for step in without_shape)
+    (note,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
+    assert note == NoteMoving((), note.why, Phase.SETTLE)
+    assert f"arn/{leaving.task_id}" in spared(service.plan().steps)
+
+
+def spared(steps: tuple[Step, ...]) -> set[str]:
+    return {step.task_arn for step in steps if isinstance(step, Unprotect)}
 
 
 def test_what_is_imported_from_a_node_that_is_gone_is_closed_before_anything_moves():
