@@ -3,6 +3,7 @@
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.moving_atomically import under_way
 from redis_fargate.nodes.parse import count_keys, parse_info, parse_nodes
 from redis_fargate.topology.slots import SLOT_COUNT, described
 from redis_fargate.topology.steps import DropLeftovers, Reset
@@ -47,7 +48,8 @@ async def drop_leftovers(step: DropLeftovers, connections: Connections) -> None:
     """FLUSHALL, on a master to which no slot belongs, while others serve all of them.
 
     Raises:
-        PreconditionFailed: it is no such master; or some slot is in flight, or served by nobody.
+        PreconditionFailed: it is no such master; or some slot is in flight, or on its way to it, or
+            served by nobody.
 
     """
     connection = await connections.to(step.node)
@@ -60,6 +62,8 @@ async def drop_leftovers(step: DropLeftovers, connections: Connections) -> None:
         trouble = f"it owns the slots {described(table.myself.slots) or '(none)'}, or has some open"
     elif served != SLOT_COUNT:
         trouble = f"only {served} of {SLOT_COUNT} slots are served by others"
+    elif await under_way(connection):
+        trouble = "slots are on their way to it"
     if trouble:
         raise PreconditionFailed(
             f"Expected {step.node} to be a master whose keys nobody serves; {trouble}. Nothing was "

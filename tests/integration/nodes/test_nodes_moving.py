@@ -427,6 +427,8 @@ def test_what_servers_have_begun_ends_before_its_target_is_spared(
         assert {other.node.id} <= {node.id for node in step.nodes} <= {one.node.id, other.node.id}
         with pytest.raises(PreconditionFailed, match=r"on their way to it|a master with"):
             check_spared(spare)
+        with pytest.raises(PreconditionFailed, match="on their way to it"):
+            take(DropLeftovers(ref(other), "Because."))
         monkeypatch.setattr(moving, "SLICE_S", 0.01)
         with pytest.raises(StillMoving, match="still on their way"):
             take(step)
