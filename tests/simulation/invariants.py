@@ -120,12 +120,14 @@ class Data:
     def check_stopped(self, stopped: Collection[Server], staying: Collection[Server]) -> None:
         """No planned stop costs anything: ECS is let stop nobody who has what nobody has who stays.
 
-        A master hands over before it stops, where a replica stays that follows it or will soon.
+        A master hands over before it stops, where a replica stays that follows it or will soon:
+        what it has is not only its other replicas', which stop with it.
         """
-        heirs = {leader_of(self._net, server) for server in staying}
-        for server in (server for server in stopped if server not in heirs):
+        led = {leader_of(self._net, server) for server in staying}
+        lasting = [*staying, *(server for server in stopped if server in led)]
+        for server in (server for server in stopped if server not in led):
             for key, version in self.acknowledged.items():
-                if newest(staying, key) < version <= server.keys.get(key, 0):
+                if newest(lasting, key) < version <= server.keys.get(key, 0):
                     raise Broken(f"I1: ECS may stop {server}, who alone has {key}")
 
     def check_adopted(self, made: Plan) -> None:
