@@ -57,10 +57,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Run to the end of ``main``; what else is going on is left where it is."""
         asyncio._set_running_loop(self)
         try:
-            task = asyncio.Task(main, loop=self)
-            while not task.done():
-                self._step()
-            return task.result()
+            return self._run(asyncio.Task(main, loop=self))
         finally:
             asyncio._set_running_loop(None)
 
@@ -68,22 +65,31 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Let ``run`` raise it."""
         self._error = error
 
-    def _step(self) -> None:
-        if self._ready:
-            callback, args, context = self._ready.popleft()
-        else:
-            _, _, timer = heapq.heappop(self._timers)
-            if timer.callback is None:
-                return
-            callback, args, context = timer.callback, timer.args, timer.context
-            self.now_s = max(self.now_s, timer.when_s)
-        if context is None:
-            callback(*args)
-        else:
-            context.run(callback, *args)
-        if self._error:
-            error, self._error = self._error, None
-            raise error
+    def _run(self, task: asyncio.Task[T]) -> T:
+        ready, timers = self._ready, self._timers
+        while not task.done():
+            if ready:
+                callback, args, context = ready.popleft()
+            else:
+                _, _, timer = heapq.heappop(timers)
+                if timer.callback is None:
+                    continue
+                callback, args, context = timer.callback, timer.args, timer.context
+                self.now_s = max(self.now_s, timer.when_s)
+            if context is None:
+                callback(*args)
+            else:
+                context.run(callback, *args)
+            if self._error:
+                error, self._error = self._error, None
+                raise error
+        return task.result()
+
+    def passed(self, time_s: float) -> "asyncio.Future[None]":
+        """As ``asyncio.sleep``, and lighter: every exchange waits for one."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        self.call_later(time_s, _end, future)
+        return future
 
     def call_soon(  # type: ignore[override]  # nobody cancels it
         self,
@@ -143,6 +149,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def is_closed(self) -> bool:
         return False
+
+
+def _end(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Clock:

@@ -1,8 +1,7 @@
 """All servers and the ways between them: gossip in rounds, as long as there is something new."""
 
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from .clock import Timer, VirtualLoop
 from .replication import NEVER, replicate
@@ -161,16 +160,14 @@ class Network:
             server.judge_failing(entry)
         return due_s
 
-    @contextmanager
-    def one_iteration(self) -> Iterator[None]:
-        """Of a server's event loop: a whole pipeline is answered before a message leaves."""
+    def hold_back(self) -> None:
+        """A server's event loop goes round: it answers a pipeline before a message leaves."""
         self._held = {}
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            for server in held:
-                self.broadcast(server)
+
+    def send_held(self) -> None:
+        held, self._held = self._held, None
+        for server in held or ():
+            self.broadcast(server)
 
     def broadcast(self, server: Server) -> None:
         """A PONG to everybody (clusterBroadcastPong)."""

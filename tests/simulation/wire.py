@@ -93,15 +93,19 @@ class ModelConnection(NodeConnection):
             return []
         if self._closed:
             raise NodeUnreachable(f"The connection to {self} is closed.")
-        await asyncio.sleep(LATENCY_S + self._moving_s(commands))
+        await self._wire.net.loop.passed(LATENCY_S + self._moving_s(commands))
         if server.frozen or server in self._wire.net.unseen:
             await asyncio.sleep(ANSWER_TIMEOUT_S)
         if not server.alive or server.frozen or server in self._wire.net.unseen:
             self._closed = True
             raise NodeUnreachable(f"No answer to {commands[0][0]} from {self}.")
         self._wire.fuse.burn(writing=False)
-        with self._wire.net.one_iteration():
+        net = self._wire.net
+        net.hold_back()
+        try:
             return self._all(server, commands)
+        finally:
+            net.send_held()
 
     def _moving_s(self, commands: Sequence[Command]) -> float:
         """What it takes longer where keys move."""
