@@ -16,12 +16,7 @@ from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
 from redis_fargate.nodes.forming import add_slots, change_settings, meet, set_config_epoch
-from redis_fargate.nodes.moving import (
-    await_migrations,
-    close_slots,
-    move_slots,
-    open_slots,
-)
+from redis_fargate.nodes.moving import await_migrations, close_slots, move_slots, open_slots
 from redis_fargate.nodes.polling import together
 from redis_fargate.nodes.replicating import allow_failover, replicate
 from redis_fargate.nodes.resetting import drop_leftovers, reset

@@ -8,10 +8,9 @@ version says less.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
@@ -156,20 +155,31 @@ class AtomicMove:
             StillMoving: one is at ``ends_s``, on the loop's clock.
 
         """
-        await _await_ended(self._told, self.kind, self._jobs, ends_s)
+        await _await_ended(self._told, self.kind, ends_s, self._pair)
 
     async def _jobs(self) -> Sequence[_Job]:
-        """Those of this pair: others may be under way at the same time."""
-        pair = SlotMigration(self.step.source.id, self.step.target.id)
-        return [job for job in await _jobs(self._told, self.kind) if self.kind.pair(job) == pair]
+        return await _jobs(self._told, self.kind, self._pair)
+
+    @property
+    def _pair(self) -> SlotMigration:
+        return SlotMigration(self.step.source.id, self.step.target.id)
 
 
-async def _jobs(node: NodeConnection, kind: _Kind) -> Sequence[_Job]:
-    """All that a server knows of; it remembers those that have ended for a while."""
-    return _listed(await node.call(*kind.jobs))
+async def _jobs(
+    node: NodeConnection, kind: _Kind, pair: SlotMigration | None = None
+) -> Sequence[_Job]:
+    """All that a server knows of, or those of a pair: others may be under way at the same time.
+
+    It remembers those that have ended for a while.
+    """
+    (answer,) = await node.exchange([kind.jobs])
+    return [job for job in _listed(answer) if pair in (None, kind.pair(job))]
 
 
 def _listed(answer: object) -> Sequence[_Job]:
+    """None where the server does not know the command."""
+    if isinstance(answer, CommandRefused) and not answer.unknown_command:
+        raise answer
     entries = answer if isinstance(answer, list) else []
     words = [[str(word) for word in entry] for entry in entries]
     return [dict(zip(each[::2], each[1::2], strict=True)) for each in words]
@@ -178,32 +188,27 @@ def _listed(answer: object) -> Sequence[_Job]:
 async def under_way(node: NodeConnection) -> tuple[SlotMigration, ...]:
     """Say which moves from or to a master have not ended, by its own word."""
     answers = await node.exchange([kind.jobs for kind in _KINDS])
-    found: dict[SlotMigration, None] = {}
-    for kind, answer in zip(_KINDS, answers, strict=True):
-        if isinstance(answer, CommandRefused):
-            if not answer.unknown_command:
-                raise answer
-            continue
-        found |= {kind.pair(job): None for job in _listed(answer) if kind.goes_on(job)}
+    found = {
+        kind.pair(job): None
+        for kind, answer in zip(_KINDS, answers, strict=True)
+        for job in _listed(answer)
+        if kind.goes_on(job)
+    }
     return tuple(found)
 
 
 async def await_ended(node: NodeConnection, ends_s: float) -> None:
     """Wait until no slots are on their way from or to a master; as ``AtomicMove.await_jobs``."""
     for kind in _KINDS:
-        if await _knows(node, kind.jobs):
-            await _await_ended(node, kind, partial(_jobs, node, kind), ends_s)
+        await _await_ended(node, kind, ends_s)
 
 
 async def _await_ended(
-    node: NodeConnection,
-    kind: _Kind,
-    jobs: Callable[[], Awaitable[Sequence[_Job]]],
-    ends_s: float,
+    node: NodeConnection, kind: _Kind, ends_s: float, pair: SlotMigration | None = None
 ) -> None:
     going: Sequence[_Job] = ()
     async for _ in attempts(max(0.0, ends_s - asyncio.get_running_loop().time())):
-        going = [job for job in await jobs() if kind.goes_on(job)]
+        going = [job for job in await _jobs(node, kind, pair) if kind.goes_on(job)]
         if not going:
             return
     failing = [job for job in going if job["state"] == "failed"]

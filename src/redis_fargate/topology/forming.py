@@ -227,28 +227,39 @@ def _share(cast: _Cast) -> tuple[AddSlots, ...]:
 def _meetings(fleet: Fleet) -> tuple[Meet, ...]:
     if not fleet.strangers_to_each_other(fleet.running):
         return ()
-    by_id = {live.node.id: live for live in fleet.running}
-    fresh = {
-        node: tuple(peer for peer in peers if not fleet.acquainted(by_id[node.id], by_id[peer.id]))
-        for node, peers in gossip.partners([live.ref for live in fleet.running]).items()
-    }
+    partners = gossip.partners([live.ref for live in fleet.running])
+    pairs = (
+        (fleet.by_id[node.id], fleet.by_id[peer.id])
+        for node, peers in partners.items()
+        for peer in peers
+    )
     why = "Nodes learn of all others from a few."
-    meetings = tuple(Meet(node, peers, why, Phase.FORM) for node, peers in fresh.items() if peers)
+    meetings = _introductions(fleet, pairs, why, Phase.FORM)
     return meetings or direct_meetings(fleet, fleet.running, Phase.FORM)
 
 
 def direct_meetings(fleet: Fleet, lives: Iterable[Live], phase: Phase) -> tuple[Meet, ...]:
     """Introduce each two of these that gossip has not brought together."""
+    why = "Gossip has not brought these nodes together."
+    return _introductions(fleet, fleet.strangers_to_each_other(lives), why, phase)
+
+
+def _introductions(
+    fleet: Fleet, pairs: Iterable[tuple[Live, Live]], why: str, phase: Phase
+) -> tuple[Meet, ...]:
+    """Let one of each pair meet the other that it does not know.
+
+    Who knows the other already has nothing to do. It may have heard of that one from somebody else,
+    while that one could hear nothing; and a node answers none that it does not know.
+    """
     peers: dict[str, list[Live]] = {}
-    for one, other in fleet.strangers_to_each_other(lives):
-        peers.setdefault(one.node.id, []).append(other)
+    for one, other in pairs:
+        if not fleet.knows(one, other):
+            peers.setdefault(one.node.id, []).append(other)
+        elif not fleet.knows(other, one):
+            peers.setdefault(other.node.id, []).append(one)
     return tuple(
-        Meet(
-            fleet.by_id[node_id].ref,
-            tuple(other.ref for other in others),
-            "Gossip has not brought these nodes together.",
-            phase,
-        )
+        Meet(fleet.by_id[node_id].ref, tuple(other.ref for other in others), why, phase)
         for node_id, others in peers.items()
     )
 

@@ -171,7 +171,11 @@ def _replications(
         if live.task.id not in placed and live.task.running and fleet.is_free(live)
     ]
     members = {live.task.id: live for live in (*residents, *newcomers) if live.task.id in placed}
-    members.update((live.task.id, live) for live in _needed(fleet, spec, members.values(), free))
+    stale = [task for task, at in attached.items() if _stale_link(members[task], members[at])]
+    needed = _needed(fleet, spec, members.values(), free)
+    if not needed and not stale:
+        return ()
+    members.update((live.task.id, live) for live in needed)
     placement = place(
         {task_id: live.task.zone for task_id, live in members.items()},
         len(leaders),
@@ -189,7 +193,7 @@ def _replications(
         for master, followers in placement.items()
         if members[master].node.id not in elected
         for task_id in followers
-        if task_id not in attached or _stale_link(members[task_id], members[master])
+        if task_id not in attached or task_id in stale
     )
 
 

@@ -380,6 +380,8 @@ class Model:
     def _do_meet(self, what) -> None:
         one, other = (self.servers[ref.task_id] for ref in what)
         assert (one.id, other.id) == tuple(ref.id for ref in what)
+        if other.id in one.table and one.table[other.id].address == other.address:
+            return  # nothing to do, as ``nodes.forming.meet`` sees it
         one.banned.discard(other.id)
         one.learn(other)
         other.learn(one)

@@ -290,6 +290,22 @@ def test_a_replica_with_data_of_a_lost_master_is_awaited():
     assert sum(server.keys > 0 for server in model.servers.values()) == 6
 
 
+@pytest.mark.parametrize("ignorant", [0, 1])
+def test_a_forming_in_which_one_node_heard_of_the_other_and_not_the_other_way_round(ignorant):
+    """A handshake ended one way, and then the bus was blocked: nobody else can tell the two."""
+    spec = Spec(1, 1)
+    model = Model(list("ab"))
+    controller = Controller(model, spec)
+    while not all(server.table for server in model.servers.values()):
+        with suppress(Killed):
+            controller.run(until=controller.commands + 1)
+    list(model.servers.values())[ignorant].table.clear()
+    meets = [step for step in Controller(model, spec).plan().steps if isinstance(step, Meet)]
+    assert [step.node.task_id for step in meets] == [list(model.servers)[ignorant]]
+    assert Controller(model, spec).run() == Plan()
+    assert_formed(model, spec)
+
+
 def test_a_large_cluster_meets_as_a_star_with_its_timeouts_untouched():
     made = Controller(Model(list("abc") * 60), Spec(90, 90)).plan()
     meets = [step for step in made.steps if isinstance(step, Meet)]

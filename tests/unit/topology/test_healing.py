@@ -318,12 +318,14 @@ def test_a_node_that_moved_and_hears_nobody_where_they_were_is_introduced():
     assert len(agreement.nodes) == SPEC.task_count
 
 
-def test_incomplete_tables_are_mended():
+@pytest.mark.parametrize(("ignorant", "unknown"), [("t001", "t004"), ("t004", "t001")])
+def test_incomplete_tables_are_mended(ignorant, unknown):
+    """By whom they are incomplete: who knows the other has nothing to do."""
     model = formed()
-    one, other = model.servers["t001"], model.servers["t004"]
-    del one.table[other.id]
+    del model.servers[ignorant].table[model.servers[unknown].id]
     made = Controller(model, SPEC).plan()
     assert [type(step) for step in made.steps] == [Meet, AwaitAgreement]
+    assert made.steps[0].node.task_id == ignorant
     assert Controller(model, SPEC).run() == Plan()
 
 
