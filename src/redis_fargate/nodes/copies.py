@@ -10,24 +10,31 @@ from dataclasses import replace
 
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.parse import count_keys, parse_info
-from redis_fargate.topology.slots import SlotRanges, numbers
+from redis_fargate.topology.slots import SlotRanges, normalized, numbers
 from redis_fargate.topology.view import Replication
 
 
 async def checked(
-    replication: Replication, connection: NodeConnection, slots: SlotRanges, *, barred: bool
+    replication: Replication,
+    connection: NodeConnection,
+    slots: SlotRanges,
+    in_flight: SlotRanges,
+    *,
+    barred: bool,
 ) -> Replication:
     """What a replica says of itself, with offset 0 if its keys are not its master's.
 
     ``slots`` are the master's. One that is ``barred`` from elections was moved to it and may have
     another's keys: most have to be in these slots. One that is not has the keys of slots that the
-    master has just given away, at worst, beside some in these. What has no keys tells nothing: it
-    counts if it was linked once, and is not barred.
+    master has just given away, at worst, beside some in these, or in those ``in_flight``: their
+    keys may be all that the master had been given. What has no keys tells nothing: it counts if it
+    was linked once, and is not barred.
     """
     if not replication.offset:
         return replication
+    counted = slots if barred else normalized((*slots, *in_flight))
     info, *counts = await connection.pipeline(
-        ("INFO", "keyspace"), *(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in numbers(slots))
+        ("INFO", "keyspace"), *(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in numbers(counted))
     )
     keys, inside = count_keys(parse_info(str(info))), sum(int(str(count)) for count in counts)
     if not keys:

@@ -9,6 +9,7 @@ from redis_fargate.topology.slots import (
     SlotRange,
     SlotRanges,
     count,
+    from_numbers,
     normalized,
     subtract,
     uncontested,
@@ -159,9 +160,10 @@ class Fleet:
         )
 
     @cached_property
-    def in_flight(self) -> bool:
-        """Whether any slot may be in flight."""
-        return bool(self.view.moving) or any(live.node.open_slots for live in self.lives)
+    def in_flight(self) -> SlotRanges:
+        """The slots that may be in flight."""
+        opened = (each.slot for live in self.lives for each in live.node.open_slots)
+        return normalized((*self.view.moving, *from_numbers(opened)))
 
     @cached_property
     def takers(self) -> frozenset[str]:

@@ -70,6 +70,7 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
             masters,
             why,
             Phase.RESCUE,
+            fleet.in_flight,
         )
         if voted:
             elected.append(step)

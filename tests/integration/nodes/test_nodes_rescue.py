@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from redis import Redis
+from redis.cluster import RedisCluster
 
 from checking import key_of
 from clustering import SETTINGS, Cluster, ref
@@ -17,6 +18,7 @@ from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
+from redis_fargate.topology.slots import from_numbers
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.steps import (
     AdvanceEpoch,
@@ -211,6 +213,30 @@ def test_who_was_to_follow_and_never_synchronised_is_no_heir(fleet: Fleet, was: 
     seen = {m.task.id: m.node for m in cluster.reconciler.members}
     assert seen[former.task.id].master_id == one.node.id
     assert not seen[former.task.id].replication.offset
+
+
+def test_who_has_only_what_its_master_had_been_given_is_an_heir(fleet: Fleet) -> None:
+    """Its shard's own slots are empty, and a slot was in flight when the master ended."""
+    cluster = Cluster(fleet, Spec(2, 2))
+    one, giver = cluster.masters()
+    slot = giver.node.slots[0].first
+    key = key_of(slot)
+    with cluster.client(one) as taker, cluster.client(giver) as source:
+        taker.flushall()
+        source.set(key, "handed over")
+        taker.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", giver.node.id)
+        source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", one.node.id)
+        source.execute_command("MIGRATE", one.task.address, PORT, key, 0, 5000)
+        assert taker.execute_command("WAIT", 1, 10_000) == 1
+    cluster.kill(one)
+    with pytest.raises(PreconditionFailed, match="never had a whole one"):
+        take(failover(cluster, one, ()))
+    cluster.reconciler.memory.moving = from_numbers([slot])
+    assert modes(cluster.plan()) == [FailoverMode.TAKEOVER]
+    cluster.replace()
+    cluster.until_well()
+    with RedisCluster(host=giver.task.address, port=PORT) as reader:
+        assert reader.get(key) == b"handed over"
 
 
 @pytest.mark.parametrize("order", ["ours", "nobody's"])
