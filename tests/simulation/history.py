@@ -252,15 +252,19 @@ class History:
             return
         if self.controller.on_data_loss is OnDataLoss.REBUILD_EMPTY:
             return
-        served = heired = 0
+        served = heired = moving = 0
+        for piece in self.controller.table.moving:
+            moving |= sets.mask(piece.first, piece.last)
         for server in self.net.servers():
             served |= server.me.slots
             master, link = server.master, server.link
             if master is not None and link and server.offset and not server.other_data:
                 # No keys may be all of the shard, unless they are still another one's; those of
-                # slots that it has given away may be another one's, too.
+                # slots that it has given away may be another one's, too. Those of slots in flight
+                # may be all that it has been given.
                 empty = not server.keys and link.followed and not server.barred
-                tells = empty or master.slots & key_bits(server.keys)
+                own = master.slots if server.barred else master.slots | moving
+                tells = empty or own & key_bits(server.keys)
                 heired |= master.slots if tells else 0
         if served | heired != sets.ALL:
             self.hopeless = "a shard has no holder left"

@@ -211,7 +211,8 @@ def _references(value: object) -> Iterator[NodeRef]:
 class Swings:
     """No oscillation: once nothing disturbs it, a cluster is never what it was two plans ago.
 
-    What it is: who follows whom, who serves what, and whom everybody knows.
+    What it is: who follows whom, who serves what, what is in flight, and whom everybody knows.
+    A slot may go to who has old keys of it, and come back with them.
     """
 
     def __init__(self) -> None:
@@ -228,6 +229,8 @@ class Swings:
                 node.role,
                 node.master_id,
                 node.slots,
+                node.open_slots,
+                tuple(node.strays),
                 frozenset(peer.id for peer in node.peers),
                 tuple(node.settings.items()),
             )
