@@ -255,10 +255,14 @@ class History:
         served = heired = moving = 0
         for piece in self.controller.table.moving:
             moving |= sets.mask(piece.first, piece.last)
-        for server in self.net.servers():
+        servers = self.net.servers()
+        alive = {server.id for server in servers}
+        for server in servers:
             served |= server.me.slots
             master, link = server.master, server.link
-            if master is not None and link and server.offset and not server.other_data:
+            if master is None or master.id in alive:
+                continue  # what it has given away its replicas may not have heard
+            if link and server.offset and not server.other_data:
                 # No keys may be all of the shard, unless they are still another one's; those of
                 # slots that it has given away may be another one's, too. Those of slots in flight
                 # may be all that it has been given.

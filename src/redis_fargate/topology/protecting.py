@@ -39,16 +39,9 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
     keepers = shard_keepers(fleet, spec)
     kept = _kept(fleet, keepers)
     spare = tuple(
-        Unprotect(
-            live.task.arn,
-            live.ref,
-            tuple(keeper.ref for keeper in keepers.get(live.node.master_id or "", ())),
-            "Nothing would be lost by stopping it.",
-        )
-        for live in fleet.running
-        if live.task.protected_until_s is not None
-        and live.task.id not in kept
-        and len(keepers) == spec.master_count
+        _unprotect(live, keepers, "Nothing would be lost by stopping it.")
+        for live in _protected(fleet, kept)
+        if len(keepers) == spec.master_count
         and (
             (fleet.is_free(live) and not live.node.keys)
             or _complete(keepers.get(live.node.master_id or "", ()), spec)
@@ -57,30 +50,59 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
     return (*spare, *_protect(_wanting(fleet, kept), Phase.PROTECT))
 
 
-def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect, ...]:
+def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | Unprotect, ...]:
     """Protect who is needed already, and who is to get slots by what is planned, with its replicas.
 
-    As far as ECS takes it while nobody is let go: those who are to get slots come first, then
-    masters. What is planned may take hours, and meanwhile somebody may deploy, or scale in again.
+    As far as ECS takes it: those who are to get slots come first, then masters. What is planned may
+    take hours, and meanwhile somebody may deploy, or scale in again. For who is to get moved slots,
+    of which nobody else has a copy then, replicas are let go that nobody needs. Where there are
+    none the slots come all the same: masters that are to leave would else wait for ever.
     """
-    takers = set(fleet.takers)
+    takers, getting = set(fleet.takers), set()
     for step in planned:
         match step:
-            case MoveSlots(target=taker) | Failover(node=taker):
+            case MoveSlots(target=taker):
+                getting.add(taker.id)
+            case Failover(node=taker):
                 takers.add(taker.id)
-    kept = _kept(fleet, shard_keepers(fleet, spec))
-    kept |= {live.task.id for live in _keepers_to_be(fleet, takers)}
+    takers |= getting
+    keepers = shard_keepers(fleet, spec)
+    kept = _kept(fleet, keepers) | {live.task.id for live in _keepers_to_be(fleet, takers)}
     wanting = sorted(
         _wanting(fleet, kept),
         key=lambda live: (live.node.id not in takers, live.node.role is not Role.MASTER),
     )
-    return _protect(_fitting(fleet, wanting), Phase.PROTECT)
+    unprotected = [
+        live for live in _keepers_to_be(fleet, getting) if live.task.protected_until_s is None
+    ]
+    lacking = len(unprotected) - len(_fitting(fleet, unprotected))
+    spare = [
+        _unprotect(live, keepers, "ECS protects no more tasks, and others are to get slots.")
+        for live in _protected(fleet, kept)
+        if _complete(keepers.get(live.node.master_id or "", ()), spec)
+    ][:lacking]
+    return (*spare, *_protect(_fitting(fleet, wanting, len(spare)), Phase.PROTECT))
 
 
 def newly_formed(fleet: Fleet) -> tuple[Protect, ...]:
     """Protect all tasks of a cluster before anybody is told that it is there."""
     everybody = {live.task.id for live in fleet.running}
     return _protect(_fitting(fleet, _wanting(fleet, everybody)), Phase.FORM)
+
+
+def _protected(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
+    """Those that need not be; first who is to be replaced in any case."""
+    lives = (
+        live
+        for live in fleet.running
+        if live.task.protected_until_s is not None and live.task.id not in kept
+    )
+    return sorted(lives, key=fleet.is_current)
+
+
+def _unprotect(live: Live, keepers: Mapping[str, tuple[Live, ...]], why: str) -> Unprotect:
+    others = keepers.get(live.node.master_id or "", ())
+    return Unprotect(live.task.arn, live.ref, tuple(keeper.ref for keeper in others), why)
 
 
 def _kept(fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]]) -> set[str]:
@@ -103,14 +125,14 @@ def _wanting(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
     ]
 
 
-def _fitting(fleet: Fleet, wanting: Sequence[Live]) -> Sequence[Live]:
+def _fitting(fleet: Fleet, wanting: Sequence[Live], let_go: int = 0) -> Sequence[Live]:
     """As many as ECS protects, with those that are: no more than the service is to run."""
     if fleet.view.desired_count is None:
         return wanting
     renewed = [live for live in wanting if live.task.protected_until_s is not None]
     new = [live for live in wanting if live.task.protected_until_s is None]
     held = sum(member.task.protected_until_s is not None for member in fleet.view.members)
-    return [*renewed, *new[: max(0, fleet.view.desired_count - held)]]
+    return [*renewed, *new[: max(0, fleet.view.desired_count - held + let_go)]]
 
 
 def _protect(wanting: Iterable[Live], phase: Phase) -> tuple[Protect, ...]:

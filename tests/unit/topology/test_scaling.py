@@ -125,6 +125,28 @@ def test_no_slots_move_while_ecs_is_to_run_fewer_tasks_than_are_wanted(after):
         assert bool(moves(plan(view, after, Policy()))) == some
 
 
+@pytest.mark.parametrize("room", [0, 1])
+def test_who_is_to_get_slots_is_protected_before_replicas_that_nobody_needs(room):
+    """ECS protects no more tasks than it is to run, and stops others with all that have copies."""
+    service = loaded("abcabc", Spec(2, 4))
+    service.spec = Spec(3, 3)
+    service.start(2, "rev:1")
+    until_slots_move(service)
+    view = replace(service.model.view(), desired_count=6 + room)
+    made = plan(view, service.spec, Policy())
+    spare = [step for step in made.steps if isinstance(step, Unprotect)]
+    assert [type(step) for step in made.steps[: len(spare) + 1]] == [Unprotect] * len(spare) + [
+        Protect
+    ]
+    (protect,) = (step for step in made.steps if isinstance(step, Protect))
+    assert protect.task_arns == (f"arn/{moves(made)[0].target.task_id}",)
+    assert len(spare) == 1 - room
+    for step in spare:
+        (master, *others) = (service.model.servers[ref.task_id] for ref in step.keepers)
+        assert service.model.servers[step.node.task_id].master_id == master.id
+        assert len(others) >= 1
+
+
 def test_a_change_of_mind_half_way():
     service = loaded("abcabc", SPEC)
     held = keys(service.model)
