@@ -76,14 +76,17 @@ class Data:
     def excuse_owned(self, dead: Server) -> None:
         """Write off what only the dead owner and its replicas had, and these had not yet.
 
-        Replicas of a former owner do not count: they are about to hear that it gave the keys away.
-        Nor does one that has not heard that it was replaced, nor the dead one's own replicas for
-        slots that they have not heard it was given: they will not serve them.
+        Replicas of a former owner do not count: they are about to hear that it gave the keys away;
+        nor does that one itself, if it has not heard of it. Nor does one that has not heard that it
+        was replaced, nor the dead one's own replicas for slots that they have not heard it was
+        given: they will not serve them.
         """
         servers = [each for each in self._net.servers() if each.id not in self._net.replaced]
         heirs = [each for each in servers if each.me.master_id == dead.id]
         for key, version in self.acknowledged.items():
-            if dead.me.slots >> KEY_SLOTS[key] & 1 and owner_of(servers, key) is None:
+            owner = owner_of(servers, key)
+            newer = owner is not None and owner.me.epoch > dead.me.epoch
+            if dead.me.slots >> KEY_SLOTS[key] & 1 and not newer:
                 left = newest((h for h in heirs if inherited(h) >> KEY_SLOTS[key] & 1), key)
                 self.acknowledged[key] = min(version, left or self._in_flight(key))
 
