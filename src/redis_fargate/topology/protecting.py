@@ -34,20 +34,25 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
     """What makes ECS' protection fit the cluster.
 
     First what may stop: ECS protects no more tasks of a service than it is to run. Nothing may
-    until there are as many masters as wanted.
+    until there are as many masters as wanted; nor where that is too few for all who have the data.
     """
     keepers = shard_keepers(fleet, spec)
     kept = _kept(fleet, keepers)
-    spare = tuple(
-        _unprotect(live, keepers, "Nothing would be lost by stopping it.")
+    spare = [
+        live
         for live in _protected(fleet, kept)
         if len(keepers) == spec.master_count
         and (
             (fleet.is_free(live) and not live.node.keys)
             or _complete(keepers.get(live.node.master_id or "", ()), spec)
         )
-    )
-    return (*spare, *_protect(_wanting(fleet, kept), Phase.PROTECT))
+    ]
+    wanting = sorted(_wanting(fleet, kept), key=lambda live: live.node.role is not Role.MASTER)
+    if len(_fitting(fleet, wanting, len(spare))) < len(wanting):
+        spare = [live for live in spare if _is_safe(keepers.get(live.node.master_id or "", ()))]
+    why = "Nothing would be lost by stopping it."
+    let_go = (_unprotect(live, keepers, why) for live in spare)
+    return (*let_go, *_protect(wanting, Phase.PROTECT))
 
 
 def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | Unprotect, ...]:
@@ -55,8 +60,9 @@ def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | 
 
     As far as ECS takes it: those who are to get slots come first, then masters. What is planned may
     take hours, and meanwhile somebody may deploy, or scale in again. For who is to get moved slots,
-    of which nobody else has a copy then, replicas are let go that nobody needs. Where there are
-    none the slots come all the same: masters that are to leave would else wait for ever.
+    of which nobody else has a copy then, replicas are let go whose shards are protected without
+    them. Where there are none the slots come all the same: masters that are to leave would else
+    wait for ever.
     """
     takers, getting = set(fleet.takers), set()
     for step in planned:
@@ -79,7 +85,8 @@ def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | 
     spare = [
         _unprotect(live, keepers, "ECS protects no more tasks, and others are to get slots.")
         for live in _protected(fleet, kept)
-        if _complete(keepers.get(live.node.master_id or "", ()), spec)
+        if _complete(others := keepers.get(live.node.master_id or "", ()), spec)
+        and _is_safe(others)
     ][:lacking]
     return (*spare, *_protect(_fitting(fleet, wanting, len(spare)), Phase.PROTECT))
 
@@ -155,6 +162,11 @@ def releases(fleet: Fleet) -> tuple[Release, ...]:
 def _complete(keepers: Sequence[Live], spec: Spec) -> bool:
     """Whether a shard has all the synchronised nodes that it is to have at the least."""
     return len(keepers) >= 1 + spec.replica_count // spec.master_count
+
+
+def _is_safe(keepers: Iterable[Live]) -> bool:
+    """Whether ECS may stop none of them."""
+    return all(live.task.protected_until_s is not None for live in keepers)
 
 
 def shard_keepers(fleet: Fleet, spec: Spec) -> Mapping[str, tuple[Live, ...]]:

@@ -108,6 +108,29 @@ def test_who_is_to_take_over_is_protected_before_as_far_as_ecs_takes_it(desired_
     assert all(step.task_arns == (f"arn/{heir}",) for step in made.steps[:-2])
 
 
+def test_nobody_is_let_go_for_those_whom_ecs_would_not_protect():
+    """It has been scaled in, and the controller has not heard yet: both would stop, old and new."""
+    service = Service("abcabc", SPEC)
+    service.revision = "rev:2"
+    service.start(6, "rev:2")
+
+    def made(desired_count: int) -> Plan:
+        view = replace(service.model.view(), revision="rev:2", desired_count=desired_count)
+        return plan(view, SPEC, Policy())
+
+    def let_go(desired_count: int) -> set[str]:
+        steps = made(desired_count).steps
+        return {step.node.task_id for step in steps if isinstance(step, Unprotect)}
+
+    for _ in range(20):
+        if let_go(6):
+            break
+        service.execute(made(6))
+        service.model.tick()
+    assert let_go(6) == protected(service.model)
+    assert let_go(5) == set()
+
+
 def test_while_ecs_cannot_be_told_nobody_takes_over_and_new_tasks_join():
     service = Service("abcabc", SPEC)
     service.revision = "rev:2"
