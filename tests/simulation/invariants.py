@@ -40,15 +40,24 @@ class Data:
         """Write off what processes that have ended have taken with them.
 
         Who was told to follow another master, when there were others, will lose its copies. So
-        will a replica of a former master that is a replica itself by now: it is to follow another.
+        will a replica of a former master that is a replica itself by now: it is to follow another;
+        and one of a slot's former owner, if somebody has heard of a newer one.
         """
         servers = [
             server
             for server in self._net.servers()
             if not server.other_data and (server.master is None or server.master.master)
         ]
+        claims = {
+            (entry.id, entry.epoch, entry.slots)
+            for server in servers
+            for entry in server.table.values()
+            if entry.slots
+        }
         for key, version in self.acknowledged.items():
-            left = newest(servers, key)
+            bit = 1 << KEY_SLOTS[key]
+            owned = [(node_id, epoch) for node_id, epoch, slots in claims if slots & bit]
+            left = newest((each for each in servers if not _is_outdated(each, bit, owned)), key)
             self.acknowledged[key] = min(version, left)
 
     def excuse_election(self, winner: Server) -> None:
@@ -161,6 +170,16 @@ class Data:
             found = owner.keys.get(key, 0) if owner else 0
             if found < version:
                 raise Broken(f"I1: {key} was written as {version}, and reads as {found}")
+
+
+def _is_outdated(replica: Server, slot: int, claims: Iterable[tuple[str, int]]) -> bool:
+    """Whether its master does not own a slot any more, as it believes, but one of these does."""
+    master = replica.master
+    return (
+        master is not None
+        and bool(master.slots & slot)
+        and any(epoch > master.epoch and node_id != master.id for node_id, epoch in claims)
+    )
 
 
 def newest(servers: Iterable[Server], key: str) -> int:
