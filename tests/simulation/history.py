@@ -25,6 +25,7 @@ from .invariants import (
     check_epochs,
     check_reachable,
     check_whole,
+    on_their_way,
     owner_of,
 )
 from .network import Network
@@ -252,9 +253,7 @@ class History:
             return
         if self.controller.on_data_loss is OnDataLoss.REBUILD_EMPTY:
             return
-        served = heired = moving = 0
-        for piece in self.controller.table.moving:
-            moving |= sets.mask(piece.first, piece.last)
+        served = heired = 0
         servers = self.net.servers()
         alive = {server.id for server in servers}
         for server in servers:
@@ -265,9 +264,9 @@ class History:
             if link and server.offset and not server.other_data:
                 # No keys may be all of the shard, unless they are still another one's; those of
                 # slots that it has given away may be another one's, too. Those of slots in flight
-                # may be all that it has been given.
+                # may be all that its master had been given.
                 empty = not server.keys and link.followed and not server.barred
-                own = master.slots if server.barred else master.slots | moving
+                own = master.slots | (0 if server.barred else on_their_way(servers, master.id))
                 tells = empty or own & key_bits(server.keys)
                 heired |= master.slots if tells else 0
         if served | heired != sets.ALL:

@@ -192,6 +192,15 @@ def inherited(replica: Server) -> int:
     return replica.master.slots if replica.master else 0
 
 
+def on_their_way(servers: Iterable[Server], node_id: str) -> int:
+    """The slots that some servers are giving to one."""
+    slots = 0
+    for giver in servers:
+        for slot, taker in giver.migrating.items():
+            slots |= (taker == node_id) << slot
+    return slots
+
+
 def owner_of(servers: Iterable[Server], key: str) -> Server | None:
     """Where a client that knows the newest claims finds a key."""
     bit = 1 << KEY_SLOTS[key]

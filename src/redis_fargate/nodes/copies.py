@@ -18,7 +18,7 @@ async def checked(
     replication: Replication,
     connection: NodeConnection,
     slots: SlotRanges,
-    in_flight: SlotRanges,
+    on_their_way: SlotRanges,
     *,
     barred: bool,
 ) -> Replication:
@@ -26,13 +26,13 @@ async def checked(
 
     ``slots`` are the master's. One that is ``barred`` from elections was moved to it and may have
     another's keys: most have to be in these slots. One that is not has the keys of slots that the
-    master has just given away, at worst, beside some in these, or in those ``in_flight``: their
-    keys may be all that the master had been given. What has no keys tells nothing: it counts if it
-    was linked once, and is not barred.
+    master has just given away, at worst, beside some in these; or in those that were
+    ``on_their_way`` to the master, whose keys may be all that it had. What has no keys tells
+    nothing: it counts if it was linked once, and is not barred.
     """
     if not replication.offset:
         return replication
-    counted = slots if barred else normalized((*slots, *in_flight))
+    counted = slots if barred else normalized((*slots, *on_their_way))
     info, *counts = await connection.pipeline(
         ("INFO", "keyspace"), *(("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in numbers(counted))
     )

@@ -184,7 +184,7 @@ async def _check_most_advanced(step: Failover, table: NodeTable, connections: Co
     master = table.peer(step.master_id)
     slots = master.slots if master else ()
     own, *others = await together(
-        _offset(node, slots, step.in_flight, connections) for node in (step.node, *step.rivals)
+        _offset(node, slots, step.on_their_way, connections) for node in (step.node, *step.rivals)
     )
     if not own:
         raise PreconditionFailed(
@@ -199,7 +199,7 @@ async def _check_most_advanced(step: Failover, table: NodeTable, connections: Co
 
 
 async def _offset(
-    node: NodeRef, slots: SlotRanges, in_flight: SlotRanges, connections: Connections
+    node: NodeRef, slots: SlotRanges, on_their_way: SlotRanges, connections: Connections
 ) -> int:
     """How far a replica has come; 0 for one that has been lost meanwhile, or serves another."""
     try:
@@ -207,7 +207,7 @@ async def _offset(
         if slots:
             connection = await connections.to(node)
             barred = "nofailover" in (await node_table(connection)).myself.flags
-            replication = await checked(replication, connection, slots, in_flight, barred=barred)
+            replication = await checked(replication, connection, slots, on_their_way, barred=barred)
     except (NodeUnreachable, CommandRefused):
         return 0
     return replication.offset

@@ -22,8 +22,16 @@ from redis_fargate.nodes.parse import (
     parse_replication,
     parse_version,
 )
-from redis_fargate.topology.slots import SlotRanges, from_numbers, numbers
-from redis_fargate.topology.view import FORMING_SETTINGS, Member, Node, Role, Task, Trouble
+from redis_fargate.topology.slots import SlotRanges, numbers
+from redis_fargate.topology.view import (
+    FORMING_SETTINGS,
+    Member,
+    Node,
+    Role,
+    Task,
+    Trouble,
+    on_their_way,
+)
 
 _QUESTIONS = (
     ("CLUSTER", "NODES"),
@@ -62,8 +70,8 @@ async def observe(
         if node is not None and node.role is Role.MASTER and asked:
             return await _answered(member.task, _with_strays(node, asked, connections))
         if node is not None and node.role is Role.REPLICA and node.master_id not in seen:
-            in_flight = from_numbers(asked)
-            return await _answered(member.task, _with_checked_copy(node, in_flight, connections))
+            given = on_their_way(nodes, node.master_id or "")
+            return await _answered(member.task, _with_checked_copy(node, given, connections))
         return member
 
     return tuple(await asyncio.gather(*map(closer, members)))
@@ -79,13 +87,13 @@ async def _with_strays(node: Node, asked: set[int], connections: Connections) ->
     return replace(node, strays=strays, migrations=migrations)
 
 
-async def _with_checked_copy(node: Node, in_flight: SlotRanges, connections: Connections) -> Node:
+async def _with_checked_copy(node: Node, given: SlotRanges, connections: Connections) -> Node:
     """See whether a replica whose master was not observed has that one's data."""
     slots = next((peer.slots for peer in node.peers if peer.id == node.master_id), ())
     if not slots:
         return node
     connection = await connections.at(node.address)
-    replication = await checked(node.replication, connection, slots, in_flight, barred=node.barred)
+    replication = await checked(node.replication, connection, slots, given, barred=node.barred)
     return replace(node, replication=replication)
 
 

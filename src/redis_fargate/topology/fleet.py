@@ -9,13 +9,21 @@ from redis_fargate.topology.slots import (
     SlotRange,
     SlotRanges,
     count,
-    from_numbers,
     normalized,
     subtract,
     uncontested,
 )
 from redis_fargate.topology.steps import NodeRef
-from redis_fargate.topology.view import Marker, Member, Node, Peer, Role, Task, View
+from redis_fargate.topology.view import (
+    Marker,
+    Member,
+    Node,
+    Peer,
+    Role,
+    Task,
+    View,
+    on_their_way,
+)
 
 DOUBTFUL = frozenset({"fail", "fail?", "noaddr"})
 """Flags of whom a node does not hear."""
@@ -160,10 +168,13 @@ class Fleet:
         )
 
     @cached_property
-    def in_flight(self) -> SlotRanges:
-        """The slots that may be in flight."""
-        opened = (each.slot for live in self.lives for each in live.node.open_slots)
-        return normalized((*self.view.moving, *from_numbers(opened)))
+    def in_flight(self) -> bool:
+        """Whether any slot may be in flight."""
+        return bool(self.view.moving) or any(live.node.open_slots for live in self.lives)
+
+    def on_their_way(self, node_id: str) -> SlotRanges:
+        """The slots that a node is being given key by key, by the givers' word."""
+        return on_their_way((live.node for live in self.lives), node_id)
 
     @cached_property
     def takers(self) -> frozenset[str]:

@@ -53,14 +53,14 @@ def loss(fleet: Fleet) -> Loss | None:
     """Tell what a formed cluster has lost for good; None if nothing.
 
     Slots without any owner are lost, since they had one. Nothing is while a task runs whose node
-    does not answer, and has neither slots nor a living master by others' tables: it may have the
-    data.
+    does not answer, unless it follows a living master by others' tables: it may have the data, or
+    have been given the slots without anybody's hearing of it.
     """
     gone = {entry.id for entry in fleet.entries if entry.gone}
     known = {
         entry.task_id
         for entry in fleet.entries
-        if entry.listed and (entry.slots or (entry.master_id and entry.master_id not in gone))
+        if entry.listed and entry.master_id and entry.master_id not in gone and not entry.slots
     }
     if any(
         member.task.running and member.node is None and member.task.id not in known

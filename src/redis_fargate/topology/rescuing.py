@@ -70,7 +70,7 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
             masters,
             why,
             Phase.RESCUE,
-            fleet.in_flight,
+            fleet.on_their_way(entry.id),
         )
         if voted:
             elected.append(step)

@@ -49,13 +49,15 @@ def steps(
     what its master had given away before it took its place, or what it got from a server at a
     reused address. It is of no use before it is rid of them.
 
-    While a task runs whose node does not answer, nothing is closed: it may have keys, too. While
+    While a task runs whose node does not answer, nothing is closed: it may have keys, too. So may
+    replicas of who was getting some and is gone, which are told from others by that. While
     servers move slots by themselves, the note stays: it is by the note that they are asked.
     """
     if moves := tuple(_moves(fleet, pace)):
         slots = tuple(piece for step in moves for piece in step.slots)
         return tuple(_orphans(fleet)) or (*note(fleet, slots, Phase.SETTLE), *moves)
-    if any(member.task.running and member.node is None for member in fleet.view.members):
+    silent = any(member.task.running and member.node is None for member in fleet.view.members)
+    if silent or _is_inherited(fleet):
         return ()
     if opens := tuple(_opens(fleet)):
         return opens
@@ -97,6 +99,15 @@ def _moves(fleet: Fleet, pace: Pace) -> Iterator[MoveSlots]:
             why=why,
             phase=Phase.SETTLE,
         )
+
+
+def _is_inherited(fleet: Fleet) -> bool:
+    """Whether keys on their way to a master that does not answer may be its replicas'."""
+    return any(
+        fleet.on_their_way(live.node.master_id)
+        for live in fleet.running
+        if live.node.keys and live.node.master_id and live.node.master_id not in fleet.by_id
+    )
 
 
 def _owners(fleet: Fleet) -> Mapping[int, Live]:

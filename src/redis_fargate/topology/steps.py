@@ -140,8 +140,8 @@ class Failover:
     votes: none of them may serve what the node would claim."""
     why: str
     phase: Phase
-    in_flight: SlotRanges = ()
-    """What may have been on its way to a master that is gone: all of its keys may be of these."""
+    on_their_way: SlotRanges = ()
+    """Slots that a master which is gone was being given: all of its keys may be of these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What was observed, at one instant: tasks joined with the nodes inside them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from redis_fargate.topology.slots import SlotRanges
+from redis_fargate.topology.slots import SlotRanges, from_numbers
 
 
 class Role(Enum):
@@ -161,6 +161,13 @@ class Node:
     def blank(self) -> bool:
         """Empty, and without peers: as a server is that has just been started."""
         return self.empty and not self.peers
+
+
+def on_their_way(nodes: Iterable[Node], node_id: str) -> SlotRanges:
+    """The slots that some of these nodes are giving to one, key by key."""
+    return from_numbers(
+        each.slot for node in nodes for each in node.open_slots if each.migrating_to == node_id
+    )
 
 
 FORMING_SETTINGS = ("cluster-node-timeout", "repl-diskless-sync-delay")

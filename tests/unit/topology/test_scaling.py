@@ -425,6 +425,19 @@ def test_nothing_is_given_up_while_somebody_may_have_it():
     assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
 
 
+def test_nothing_is_given_up_while_a_master_does_not_answer():
+    """It may have been given it, and nobody heard of that. Its replica would have."""
+    service = Service("abcabc", SPEC)
+    lose_a_shard(service)
+    servers = service.model.servers.values()
+    master = next(server for server in servers if server.slots)
+    replica = next(server for server in servers if server.master_id == master.id)
+    for silent, adopted in ((master, False), (replica, True)):
+        service.model.troubles = {silent.hostname: Trouble.UNREACHABLE}
+        steps = planned(service, REBUILD).steps
+        assert any(isinstance(step, AdoptSlots) for step in steps) == adopted
+
+
 def test_who_has_just_come_to_itself_adopts_nothing():
     """Its epoch might be another's already."""
     service = Service("abcabc", SPEC)
@@ -519,6 +532,26 @@ def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
     assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
     (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
     assert step == NoteMoving((), step.why, Phase.SETTLE)
+
+
+def test_what_a_master_was_given_is_not_closed_before_its_replica_has_taken_over():
+    """By that alone the replica knows that its keys are its shard's."""
+    service = Service("abcabc", SPEC)
+    taker = service.model.servers["t001"]
+    heir = next(s for s in service.model.servers.values() if s.master_id == taker.id)
+    giver = next(s for s in service.model.servers.values() if s.slots and s is not taker)
+    service.model.kill("t001")
+    given = from_numbers([giver.slots[0].first])
+    opened = {"open_slots": (OpenSlot(giver.slots[0].first, migrating_to=taker.id),)}
+    view = seen(service, {giver.hostname: opened}, moving=given)
+    (failover, *_) = plan(view, service.spec, Policy()).steps
+    assert (failover.node.task_id, failover.on_their_way) == (heir.hostname, given)
+    for heirs_keys, closed in ((7, False), (0, True)):
+        changes = {giver.hostname: opened, heir.hostname: {"keys": heirs_keys}}
+        view = seen(service, changes, moving=given)
+        steps = plan(view, service.spec, Policy(), without={Phase.RESCUE}).steps
+        assert any(isinstance(step, CloseSlots) for step in steps) == closed
+        assert not any(isinstance(step, NoteMoving) for step in steps)
 
 
 def test_what_servers_move_by_themselves_has_to_end_before_anything_is_let_go():
