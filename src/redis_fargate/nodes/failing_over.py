@@ -153,7 +153,8 @@ async def _await_claim(step: Failover, connections: Connections, patience_s: flo
     """Wait until the replica knows what its master claims, and by which config epoch.
 
     It claims what it knows, with the next epoch that it knows of. Were its master given slots just
-    now, that might be its master's own, and neither would yield.
+    now, that might be its master's own, and neither would yield. It may know of a newer one: a node
+    tells its master's while it is a replica, and Redis 7.0 may elect it with an older one again.
     """
     master = next((each for each in step.masters if each.id == step.master_id), None)
     if master is None:
@@ -162,9 +163,10 @@ async def _await_claim(step: Failover, connections: Connections, patience_s: flo
     async for _ in attempts(patience_s):
         table, true = await together(map(node_table, (replica, other)))
         believed = table.peer(master.id)
-        if believed is not None and (believed.slots, believed.config_epoch) == (
-            true.myself.slots,
-            true.myself.config_epoch,
+        if (
+            believed is not None
+            and believed.slots == true.myself.slots
+            and believed.config_epoch >= true.myself.config_epoch
         ):
             return
     raise StepFailed(
