@@ -99,7 +99,7 @@ def _in_turn(fleet: Fleet, ranked: Sequence[Live]) -> Live:
     return equal[int(fleet.view.observed_at_s / _TURN_S) % len(equal)]
 
 
-def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
+def _bumps(fleet: Fleet) -> Iterator[BumpEpoch | AdvanceEpoch]:
     """For those who took the place of a master that is gone, and have no newer claim than that one.
 
     Redis 7.0 counts the votes of a node's last election once more for two node timeouts, and keeps
@@ -107,7 +107,8 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
     believes it. Who knows of the newer claim and has not taken that one's place has given way.
 
     Of a claim with its own epoch nobody tells a node. It chose that one while it was cut off, and
-    had not heard that it was taken.
+    had not heard that it was taken. Where that is the newest of all, CLUSTER BUMPEPOCH would leave
+    it as it is, and a replica uses another one up first.
     """
     gone = {entry.id: entry for entry in fleet.entries if entry.gone}
     for live in fleet.masters:
@@ -117,11 +118,17 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch]:
                 continue
             claim = _claim(entry, live.node.slots)
             known = peer.config_epoch if peer.role is Role.MASTER else 0
-            behind = known >= live.node.config_epoch or claim == live.node.config_epoch
-            first = _first(fleet, live) if behind else None
+            if known < live.node.config_epoch != claim or not fleet.knows_the_newest_epoch(live):
+                continue
+            why = f"The others still believe that the slots of {live} are those of {entry}."
+            first = _first(fleet, live)
+            replicas = tuple(
+                each.ref for each in sorted(fleet.followers(live), key=fleet.is_cut_off)
+            )
             if first:
-                why = f"The others still believe that the slots of {live} are those of {entry}."
                 yield BumpEpoch(first.ref, peer.id, max(known, claim), why)
+            elif replicas and live.node.config_epoch == live.node.current_epoch:
+                yield AdvanceEpoch(replicas, live.node.config_epoch + 1, why)
 
 
 def _first(fleet: Fleet, master: Live) -> Live | None:
@@ -131,8 +138,6 @@ def _first(fleet: Fleet, master: Live) -> Live | None:
     gets one of whom others believe that it has slots which it has given away: they would believe it
     more than who has them, and had not heard of that one.
     """
-    if not fleet.knows_the_newest_epoch(master):
-        return None
     able = [
         live
         for live in fleet.masters

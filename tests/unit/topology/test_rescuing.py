@@ -13,7 +13,7 @@ from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.plan import Plan, plan
 from redis_fargate.topology.slots import normalized, split
 from redis_fargate.topology.spec import Policy, Spec
-from redis_fargate.topology.steps import BumpEpoch, Failover, FailoverMode, Meet
+from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, Failover, FailoverMode, Meet
 from redis_fargate.topology.view import Member, Role, Trouble, View
 
 
@@ -231,6 +231,38 @@ def test_who_took_a_place_by_an_old_epoch_is_given_a_new_one(seen):
         assert bumped == ["t002"]
     else:
         assert bumped == ([heir] if seen in {"by others", "by others, by its own epoch"} else [])
+
+
+def test_the_only_master_gets_a_newer_epoch_than_who_is_gone_and_had_the_same():
+    """Redis would leave its epoch as it is, since it is the newest: a replica uses one up first."""
+    spec = Spec(1, 3)
+    model = formed("abca", spec)
+    (master,) = masters(model)
+    gone, heard, other = replicas_of(model, master)
+    newest = model.servers[master].epoch
+    model.kill(gone)
+    gone_id = next(peer.id for peer in model.view().members[0].node.peers if peer.id not in
+                   {server.id for server in model.servers.values()})  # fmt: skip
+    view = model.view()
+
+    def seen(member: Member) -> Member:
+        node = member.node
+        assert node is not None
+        believed = {
+            "role": Role.MASTER,
+            "config_epoch": newest if member.task.id == heard else 0,
+            "slots": model.servers[master].slots if member.task.id == heard else (),
+        }
+        peers = tuple(
+            replace(peer, **believed) if peer.id == gone_id else peer for peer in node.peers
+        )
+        return replace(member, node=replace(node, peers=peers, current_epoch=newest))
+
+    made = plan(replace(view, members=tuple(map(seen, view.members))), spec, Policy())
+    (step,) = made.steps
+    assert isinstance(step, AdvanceEpoch)
+    assert step.epoch == newest + 1
+    assert {node.task_id for node in step.nodes} == {heard, other}
 
 
 def test_nobody_waits_for_the_election_of_who_never_had_a_link():
