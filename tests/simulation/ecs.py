@@ -260,6 +260,7 @@ def _described(task: EcsTask) -> Task:
         revision=f"redis:{task.revision}",
         running=task.status is Status.RUNNING,
         started_at_s=task.started_s,
+        healthy=True if task.server else None,  # who hangs may go on before it fails its check
         protected_until_s=task.protected_until_s,
     )
 

@@ -40,8 +40,19 @@ def heirs(fleet: Fleet, gone: Entry) -> list[Live]:
 
 
 def silent_heir(fleet: Fleet, gone: Entry) -> bool:
-    """Whether a replica of it runs that does not answer us, and may have more than all others."""
-    return any(other.staying and other.master_id == gone.id for other in fleet.entries)
+    """Whether a replica of it runs that does not answer us, and may have more than all others.
+
+    Where no master is left it may be a task that nobody knows, if ECS calls it healthy: the
+    replicas that answer may have been out of contact when it joined.
+    """
+    known = {other.task_id for other in fleet.entries}
+    return any(other.staying and other.master_id == gone.id for other in fleet.entries) or any(
+        member.task.running
+        and member.node is None
+        and member.task.healthy is True
+        and member.task.id not in known
+        for member in (() if fleet.masters else fleet.view.members)
+    )
 
 
 def _silent_holder(fleet: Fleet, gone: Entry) -> bool:

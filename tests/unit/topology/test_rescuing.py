@@ -325,6 +325,22 @@ def test_a_replica_that_does_not_answer_may_have_the_most_data():
     assert failovers(Controller(model, spec).plan()) == [(heir, FailoverMode.FORCE)]
 
 
+@pytest.mark.parametrize("healthy", [True, False, None])
+@pytest.mark.parametrize("master_count", [1, 2])
+def test_a_task_that_nobody_knows_may_have_joined_while_all_others_were_out_of_contact(
+    healthy, master_count
+):
+    """Another master would have heard of it. So would nobody of one that never came up."""
+    spec = Spec(master_count, master_count)
+    model = formed("abab"[: spec.task_count], spec)
+    model.kill(masters(model)[0])
+    silent = model.start("a")
+    model.tasks[silent] = replace(model.tasks[silent], healthy=healthy)
+    model.troubles[silent] = Trouble.UNREACHABLE
+    waits = master_count == 1 and healthy is True
+    assert bool(failovers(plan(model.view(), spec, Policy()))) is not waits
+
+
 def test_a_replica_that_never_had_the_data_is_not_promoted():
     spec = Spec(1, 1)
     model = formed("ab", spec)
