@@ -27,6 +27,7 @@ from redis_fargate.topology.steps import (
     FinishForming,
     Forget,
     Meet,
+    MoveSlots,
     NodeStep,
     NoteMoving,
     Phase,
@@ -359,8 +360,25 @@ class _Run:
             await self._rooms.nodes.check_spare(spare)
             await self._protect([step.task_arn for step in spare], 0)
         await self._note_forgotten(node_steps, lease)
+        await self._check_takers(node_steps)
         if node_steps:
             await self._execute(node_steps, lease)
+
+    async def _check_takers(self, steps: Sequence[NodeStep]) -> None:
+        """Ask ECS once more before slots move: whom it stops by now, protection came too late for.
+
+        A look may take as long as a node is silent. Who has keys already of what is to move is to
+        get the rest, stopping or not.
+        """
+        takers = {
+            step.target.task_id
+            for step in steps
+            if isinstance(step, MoveSlots) and not step.resumed
+        }
+        if takers:
+            observed = await asyncio.to_thread(self._rooms.tasks.observe)
+            if not takers <= {task.id for task in observed.tasks if task.running}:
+                raise _LookAgain
 
     async def _note_forgotten(self, steps: Sequence[NodeStep], lease: Lease) -> None:
         """Who comes back is to be told from who is new; it is banned for a while."""

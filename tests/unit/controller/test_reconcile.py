@@ -23,7 +23,7 @@ from redis_fargate.nodes.errors import (
 )
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import SlotRange
-from redis_fargate.topology.spec import Policy, Spec
+from redis_fargate.topology.spec import Pace, Policy, Spec
 from redis_fargate.topology.steps import (
     AdoptSlots,
     AwaitHealthy,
@@ -31,6 +31,7 @@ from redis_fargate.topology.steps import (
     ChangeSettings,
     FinishForming,
     Forget,
+    MoveSlots,
     NodeRef,
     NoteMoving,
     Phase,
@@ -521,6 +522,19 @@ def test_what_is_in_flight_is_written_down(world):
     it = world(Plan((NoteMoving((SlotRange(7, 9),), "it moves", Phase.SHAPE),)), DONE)
     it.reconcile()
     assert it.acts()[1] == "note (SlotRange(first=7, last=9),) under 7"
+
+
+@pytest.mark.parametrize(("running", "resumed"), [(False, False), (True, False), (None, True)])
+def test_no_slots_begin_to_move_to_a_task_that_ecs_stops_since_the_look(world, running, resumed):
+    """A look takes as long as a node is silent; and protection comes too late then."""
+    move = MoveSlots(NODE, NODE, MOVING, resumed=resumed, pace=Pace(), why="", phase=Phase.SHAPE)
+    it = world(Plan((move,)), DONE)
+    asked = [] if resumed else [dataclasses.replace(TASK, running=running)]
+    seen = [TASK, *asked, TASK]
+    it.observe = lambda: Observed((seen.pop(0),))
+    assert it.reconcile().outcome is Outcome.CONVERGED
+    assert ("execute MoveSlots" in it.acts()) == (running is not False)
+    assert not seen
 
 
 def test_what_is_given_up_is_told(world):
