@@ -103,6 +103,13 @@ class Fleet:
         """Whether a line, by its identity, has the true address of its node."""
 
     @cached_property
+    def silent(self) -> tuple[Member, ...]:
+        """The running tasks whose node could not be observed."""
+        return tuple(
+            member for member in self.view.members if member.task.running and member.node is None
+        )
+
+    @cached_property
     def masters(self) -> tuple[Live, ...]:
         """The observed nodes that own slots, by their own word.
 

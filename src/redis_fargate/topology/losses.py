@@ -45,13 +45,11 @@ def silent_heir(fleet: Fleet, gone: Entry) -> bool:
     Where no master is left it may be a task that nobody knows, if ECS calls it healthy: the
     replicas that answer may have been out of contact when it joined.
     """
+    if any(other.staying and other.master_id == gone.id for other in fleet.entries):
+        return True
     known = {other.task_id for other in fleet.entries}
-    return any(other.staying and other.master_id == gone.id for other in fleet.entries) or any(
-        member.task.running
-        and member.node is None
-        and member.task.healthy is True
-        and member.task.id not in known
-        for member in (() if fleet.masters else fleet.view.members)
+    return not fleet.masters and any(
+        member.task.healthy and member.task.id not in known for member in fleet.silent
     )
 
 
@@ -73,10 +71,7 @@ def loss(fleet: Fleet) -> Loss | None:
         for entry in fleet.entries
         if entry.listed and entry.master_id and entry.master_id not in gone and not entry.slots
     }
-    if any(
-        member.task.running and member.node is None and member.task.id not in known
-        for member in fleet.view.members
-    ):
+    if any(member.task.id not in known for member in fleet.silent):
         return None
     held = list(fleet.served)
     owners: list[Entry] = []

@@ -37,25 +37,24 @@ def steps(fleet: Fleet, spec: Spec) -> tuple[Protect | Unprotect, ...]:
     until there are as many masters as wanted; nor where that is too few for all who have the data.
     """
     keepers = shard_keepers(fleet, spec)
-    kept = _kept(fleet, keepers)
+    kept = _kept(fleet, keepers, fleet.takers)
     spare = [
         live
-        for live in _protected(fleet, kept)
+        for live in _unneeded(fleet, kept)
         if len(keepers) == spec.master_count
         and (
-            (fleet.is_free(live) and not live.node.keys)
-            or _complete(keepers.get(live.node.master_id or "", ()), spec)
+            (fleet.is_free(live) and not live.node.keys) or _complete(_copies(live, keepers), spec)
         )
     ]
     wanting = sorted(_wanting(fleet, kept), key=lambda live: live.node.role is not Role.MASTER)
     if len(_fitting(fleet, wanting, len(spare))) < len(wanting):
-        spare = [live for live in spare if _is_safe(keepers.get(live.node.master_id or "", ()))]
+        spare = [live for live in spare if _is_safe(_copies(live, keepers))]
     why = "Nothing would be lost by stopping it."
     let_go = (_unprotect(live, keepers, why) for live in spare)
     return (*let_go, *_protect(wanting, Phase.PROTECT))
 
 
-def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | Unprotect, ...]:
+def first(fleet: Fleet, spec: Spec, planned: Sequence[Step]) -> tuple[Protect | Unprotect, ...]:
     """Protect who is needed already, and who is to get slots by what is planned, with its replicas.
 
     As far as ECS takes it: those who are to get slots come first, then masters. What is planned may
@@ -64,16 +63,11 @@ def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | 
     them. Where there are none the slots come all the same: masters that are to leave would else
     wait for ever.
     """
-    takers, getting = set(fleet.takers), set()
-    for step in planned:
-        match step:
-            case MoveSlots(target=taker):
-                getting.add(taker.id)
-            case Failover(node=taker):
-                takers.add(taker.id)
-    takers |= getting
+    getting = {step.target.id for step in planned if isinstance(step, MoveSlots)}
+    taking_over = {step.node.id for step in planned if isinstance(step, Failover)}
+    takers = fleet.takers | getting | taking_over
     keepers = shard_keepers(fleet, spec)
-    kept = _kept(fleet, keepers) | {live.task.id for live in _keepers_to_be(fleet, takers)}
+    kept = _kept(fleet, keepers, takers)
     wanting = sorted(
         _wanting(fleet, kept),
         key=lambda live: (live.node.id not in takers, live.node.role is not Role.MASTER),
@@ -84,9 +78,8 @@ def first(fleet: Fleet, spec: Spec, planned: Iterable[Step]) -> tuple[Protect | 
     lacking = len(unprotected) - len(_fitting(fleet, unprotected))
     spare = [
         _unprotect(live, keepers, "ECS protects no more tasks, and others are to get slots.")
-        for live in _protected(fleet, kept)
-        if _complete(others := keepers.get(live.node.master_id or "", ()), spec)
-        and _is_safe(others)
+        for live in _unneeded(fleet, kept)
+        if _complete(copies := _copies(live, keepers), spec) and _is_safe(copies)
     ][:lacking]
     return (*spare, *_protect(_fitting(fleet, wanting, len(spare)), Phase.PROTECT))
 
@@ -97,8 +90,8 @@ def newly_formed(fleet: Fleet) -> tuple[Protect, ...]:
     return _protect(_fitting(fleet, _wanting(fleet, everybody)), Phase.FORM)
 
 
-def _protected(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
-    """Those that need not be; first who is to be replaced in any case."""
+def _unneeded(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
+    """Those that are protected and need not be; first who is to be replaced in any case."""
     lives = (
         live
         for live in fleet.running
@@ -108,12 +101,19 @@ def _protected(fleet: Fleet, kept: AbstractSet[str]) -> list[Live]:
 
 
 def _unprotect(live: Live, keepers: Mapping[str, tuple[Live, ...]], why: str) -> Unprotect:
-    others = keepers.get(live.node.master_id or "", ())
-    return Unprotect(live.task.arn, live.ref, tuple(keeper.ref for keeper in others), why)
+    copies = tuple(keeper.ref for keeper in _copies(live, keepers))
+    return Unprotect(live.task.arn, live.ref, copies, why)
 
 
-def _kept(fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]]) -> set[str]:
-    kept = chain(*keepers.values(), _sole_holders(fleet), _keepers_to_be(fleet, fleet.takers))
+def _copies(live: Live, keepers: Mapping[str, tuple[Live, ...]]) -> tuple[Live, ...]:
+    """Those of its shard that have what a replica has; none for a master."""
+    return keepers.get(live.node.master_id or "", ())
+
+
+def _kept(
+    fleet: Fleet, keepers: Mapping[str, tuple[Live, ...]], takers: AbstractSet[str]
+) -> set[str]:
+    kept = chain(*keepers.values(), _sole_holders(fleet), _keepers_to_be(fleet, takers))
     return {live.task.id for live in kept}
 
 

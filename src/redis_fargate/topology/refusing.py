@@ -39,7 +39,7 @@ def refusals(fleet: Fleet, policy: Policy) -> tuple[str, ...]:
     if fleet.view.marker is Marker.FORMED:
         return (*_total_loss(fleet, policy), *_strangers_outside(fleet), *_two_clusters(fleet))
     return (
-        *(described_trouble(member) for member in fleet.view.members if _in_trouble(member)),
+        *map(described_trouble, fleet.silent),
         *_strangers(fleet),
         *(_misplaced(fleet) if fleet.forming else _unmarked(fleet)),
     )
@@ -53,10 +53,6 @@ def described_trouble(member: Member) -> str:
     return f"{where} {_REMEDIES[trouble]}{detail}."
 
 
-def _in_trouble(member: Member) -> bool:
-    return member.task.running and member.trouble is not None
-
-
 def all_is_lost(fleet: Fleet) -> bool:
     """Whether every node of a formed cluster is there, and none has any part of it."""
     traces = any(
@@ -67,7 +63,7 @@ def all_is_lost(fleet: Fleet) -> bool:
         fleet.view.marker is Marker.FORMED
         and bool(fleet.running)
         and not traces
-        and not any(map(_in_trouble, fleet.view.members))
+        and not fleet.silent
     )
 
 

@@ -118,17 +118,16 @@ def _bumps(fleet: Fleet) -> Iterator[BumpEpoch | AdvanceEpoch]:
                 continue
             claim = _claim(entry, live.node.slots)
             known = peer.config_epoch if peer.role is Role.MASTER else 0
-            if known < live.node.config_epoch != claim or not fleet.knows_the_newest_epoch(live):
+            behind = known >= live.node.config_epoch or claim == live.node.config_epoch
+            if not behind or not fleet.knows_the_newest_epoch(live):
                 continue
             why = f"The others still believe that the slots of {live} are those of {entry}."
-            first = _first(fleet, live)
-            replicas = tuple(
-                each.ref for each in sorted(fleet.followers(live), key=fleet.is_cut_off)
-            )
-            if first:
+            if first := _first(fleet, live):
                 yield BumpEpoch(first.ref, peer.id, max(known, claim), why)
-            elif replicas and live.node.config_epoch == live.node.current_epoch:
-                yield AdvanceEpoch(replicas, live.node.config_epoch + 1, why)
+            elif live.node.config_epoch == live.node.current_epoch and fleet.followers(live):
+                replicas = sorted(fleet.followers(live), key=fleet.is_cut_off)
+                used = live.node.config_epoch + 1
+                yield AdvanceEpoch(tuple(each.ref for each in replicas), used, why)
 
 
 def _first(fleet: Fleet, master: Live) -> Live | None:

@@ -56,8 +56,7 @@ def steps(
     if moves := tuple(_moves(fleet, pace)):
         slots = tuple(piece for step in moves for piece in step.slots)
         return tuple(_orphans(fleet)) or (*note(fleet, slots, Phase.SETTLE), *moves)
-    silent = any(member.task.running and member.node is None for member in fleet.view.members)
-    if silent or _is_inherited(fleet):
+    if fleet.silent or _is_inherited(fleet):
         return ()
     if opens := tuple(_opens(fleet)):
         return opens

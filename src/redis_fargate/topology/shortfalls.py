@@ -30,9 +30,7 @@ def _tasks(fleet: Fleet, spec: Spec) -> Iterator[str]:
         yield f"{running} tasks run and {spec.task_count} are wanted: ECS starts and stops them."
     elif len(members) > running:
         yield f"{len(members) - running} more tasks are starting or stopping."
-    for member in members:
-        if member.task.running and member.node is None:
-            yield described_trouble(member)
+    yield from map(described_trouble, fleet.silent)
 
 
 def _losses(fleet: Fleet, policy: Policy) -> Iterator[str]:
