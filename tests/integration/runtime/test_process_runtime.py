@@ -225,13 +225,14 @@ def test_children_do_not_outlive_the_container(
 
 
 def test_closing_the_runtime_kills_what_is_left(clients: Clients, launch: Launch) -> None:
-    text = "trap '' TERM; echo $$ > pid; echo last words; printf 'and more'; sleep 1000"
+    says = "echo last words; printf 'and more'"
+    text = f"trap '' TERM; echo $$ > pid; {says}; touch ready; sleep 1000"
 
     async def scenario(runtime: ProcessRuntime) -> None:
         await runtime.start(command(launch, text), ignore)
 
         async def is_ready() -> bool:
-            return (launch.directory / "pid").exists()
+            return (launch.directory / "ready").exists()
 
         await until(is_ready)
         await asyncio.sleep(0)
