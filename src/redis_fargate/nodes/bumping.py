@@ -1,6 +1,6 @@
 """Raising epochs. A master's, against one that lives, would take its slots away."""
 
-from redis_fargate.nodes.connection import Connections
+from redis_fargate.nodes.connection import Connections, NodeConnection
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.forgetting import check_silent
@@ -62,8 +62,7 @@ async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
                 f"Expected {node} to be a replica before it uses up an epoch; it is a master. "
                 "Nothing was changed."
             )
-        answer = await connection.call("CLUSTER", "BUMPEPOCH")
-        if str(answer).startswith("BUMPED"):
+        if await _has_bumped(connection):
             return
     raise StepFailed(
         f"Expected one of {', '.join(map(str, step.nodes))} to use up config epoch {step.epoch}; "
@@ -95,10 +94,14 @@ async def separate_epochs(step: SeparateEpochs, connections: Connections) -> Non
         )
     await check_contact(both[0], (step.rival.id,))
     async for _ in attempts(_NEWS_S):  # it may have to hear first that a newer one is used up
-        answer = str(await both[0].call("CLUSTER", "BUMPEPOCH"))
-        if answer.startswith("BUMPED"):
+        if await _has_bumped(both[0]):
             return
     raise StepFailed(
-        f"Expected {step.node} to get a newer config epoch than {step.rival}; it answered "
-        f"{answer!r}, which is the newest that it knows."
+        f"Expected {step.node} to get a newer config epoch than {step.rival}; it had the newest "
+        "that it knows already."
     )
+
+
+async def _has_bumped(connection: NodeConnection) -> bool:
+    """CLUSTER BUMPEPOCH, and whether it changed anything: not where the newest is the node's."""
+    return str(await connection.call("CLUSTER", "BUMPEPOCH")).startswith("BUMPED")

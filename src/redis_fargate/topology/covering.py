@@ -43,16 +43,14 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
     adopters = [live for live in candidates if fleet.knows_the_newest_epoch(live)]
     if not adopters:
         return ()
-    gone = tuple(entry.id for entry in lost.owners)
     able = [live for live in adopters if lost.slots == _free(live, lost)]
     shares = shared_out(lost.slots, able) if able else _each_its_own(fleet, lost)
-    return tuple(AdoptSlots(live.ref, share, gone, str(lost)) for live, share in shares)
+    return tuple(AdoptSlots(live.ref, share, lost.gone, str(lost)) for live, share in shares)
 
 
 def _free(live: Live, lost: Loss) -> SlotRanges:
     """What is lost of which a node does not believe that it is a living one's."""
-    gone = {entry.id for entry in lost.owners}
-    taken = (piece for peer in live.node.peers if peer.id not in gone for piece in peer.slots)
+    taken = (piece for peer in live.node.peers if peer.id not in lost.gone for piece in peer.slots)
     return subtract(lost.slots, normalized(taken))
 
 

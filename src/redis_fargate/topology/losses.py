@@ -14,6 +14,11 @@ class Loss:
     owners: tuple[Entry, ...]
     """Those that took it with them, as far as anybody remembers them."""
 
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Their node ids."""
+        return tuple(entry.id for entry in self.owners)
+
     def __str__(self) -> str:
         whose = " and ".join(map(str, self.owners)) or "their owner"
         verb = "are" if len(self.owners) > 1 else "is"
@@ -53,17 +58,12 @@ def silent_heir(fleet: Fleet, gone: Entry) -> bool:
     )
 
 
-def _silent_holder(fleet: Fleet, gone: Entry) -> bool:
-    """Whether there is such a replica, even in a task that is stopping."""
-    return any(other.listed and other.master_id == gone.id for other in fleet.entries)
-
-
 def loss(fleet: Fleet) -> Loss | None:
     """Tell what a formed cluster has lost for good; None if nothing.
 
-    Slots without any owner are lost, since they had one. Nothing is while a task runs whose node
-    does not answer, unless it follows a living master by others' tables: it may have the data, or
-    have been given the slots without anybody's hearing of it.
+    Slots without any owner are lost, since they had one. Nothing is while there is a task, be it a
+    stopping one, whose node does not answer, unless it follows a living master by others' tables:
+    it may have the data, or have been given the slots without anybody's hearing of it.
     """
     gone = {entry.id for entry in fleet.entries if entry.gone}
     known = {
@@ -71,14 +71,15 @@ def loss(fleet: Fleet) -> Loss | None:
         for entry in fleet.entries
         if entry.listed and entry.master_id and entry.master_id not in gone and not entry.slots
     }
-    if any(member.task.id not in known for member in fleet.silent):
+    unheard = (member.task for member in fleet.view.members if member.node is None)
+    if any(task.started_at_s is not None and task.id not in known for task in unheard):
         return None
     held = list(fleet.served)
     owners: list[Entry] = []
     for entry in fleet.entries:
         if not subtract(entry.slots, fleet.served):
             continue
-        if entry.gone and not heirs(fleet, entry) and not _silent_holder(fleet, entry):
+        if entry.gone and not heirs(fleet, entry):
             owners.append(entry)
         else:
             held += entry.slots

@@ -418,11 +418,19 @@ def test_nothing_is_given_up_while_somebody_may_have_it():
     assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
     model.tasks[replica] = replace(model.tasks[replica], running=False)
     assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
-    # A task that nobody knows may have anything.
+    # A task that nobody knows may have anything, unless it has not been started yet.
     model.kill(replica)
     stranger = model.start("a")
     model.troubles[stranger] = Trouble.UNREACHABLE
-    assert not any(isinstance(step, AdoptSlots) for step in planned(service, REBUILD).steps)
+    running = model.tasks[stranger]
+    for task, adopted in (
+        (running, False),
+        (replace(running, running=False), False),
+        (replace(running, running=False, started_at_s=None), True),
+    ):
+        model.tasks[stranger] = task
+        steps = planned(service, REBUILD).steps
+        assert any(isinstance(step, AdoptSlots) for step in steps) == adopted
 
 
 def test_nothing_is_given_up_while_a_master_does_not_answer():
