@@ -1,8 +1,10 @@
 """Failovers. While a master lives, any but a planned one loses writes that it has acknowledged."""
 
 import asyncio
+from contextlib import suppress
 
 from redis_fargate.nodes.connection import Connections, NodeConnection
+from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.copies import checked
 from redis_fargate.nodes.errors import (
     CommandRefused,
@@ -15,6 +17,8 @@ from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_replication
 from redis_fargate.nodes.polling import attempts, together
+from redis_fargate.nodes.replicating import NO_FAILOVER
+from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.slots import SlotRanges, common, described
 from redis_fargate.topology.steps import Failover, FailoverMode, NodeRef
 from redis_fargate.topology.view import Replication, Role
@@ -56,7 +60,12 @@ async def fail_over(
             await _await_claim(step, connections, patience_s)
         if step.mode is FailoverMode.TAKEOVER:
             await _check_unserved(step, table, connections)
-        await _promote(step, connection, connections, patience_s)
+        try:
+            await _promote(step, connection, connections, patience_s)
+        except StepFailed:
+            if step.mode is FailoverMode.FORCE:
+                await _silence_rivals(step, table, connection, connections)
+            raise
 
 
 async def _table_of_replica(step: Failover, connection: NodeConnection) -> NodeTable | None:
@@ -88,6 +97,29 @@ async def _promote(
         f"({step.mode.value}), and is still its replica after {_FAILOVER_S:g} s: most of "
         "the masters have to answer it."
     )
+
+
+async def _silence_rivals(
+    step: Failover, table: NodeTable, connection: NodeConnection, connections: Connections
+) -> None:
+    """Keep the other replicas from elections of their own, until they follow the next master.
+
+    A master that votes for one votes for none of its rivals for two node timeouts, and who lacks
+    votes asks again after four. So each can have what the others lack, for half an hour and more.
+    Nobody is silenced for a node that most masters do not hear, nor whose data is told from
+    another shard's only by its being free to be elected.
+    """
+    gone = table.peer(step.master_id)
+    slots = gone.slots if gone else ()
+
+    async def silence(rival: NodeRef) -> None:
+        with suppress(RedisFargateError):
+            if await _offset(rival, slots, (), connections, barred=True):
+                await (await connections.to(rival)).call("CONFIG", "SET", NO_FAILOVER, "yes")
+
+    with suppress(PreconditionFailed):
+        await check_contact(connection, (step.master_id,))
+        await together(map(silence, step.rivals))
 
 
 async def _check_unserved(step: Failover, table: NodeTable, connections: Connections) -> None:
@@ -201,14 +233,19 @@ async def _check_most_advanced(step: Failover, table: NodeTable, connections: Co
 
 
 async def _offset(
-    node: NodeRef, slots: SlotRanges, on_their_way: SlotRanges, connections: Connections
+    node: NodeRef,
+    slots: SlotRanges,
+    on_their_way: SlotRanges,
+    connections: Connections,
+    *,
+    barred: bool = False,
 ) -> int:
     """How far a replica has come; 0 for one that has been lost meanwhile, or serves another."""
     try:
         replication = await _replication(node, connections)
         if slots:
             connection = await connections.to(node)
-            barred = "nofailover" in (await node_table(connection)).myself.flags
+            barred = barred or "nofailover" in (await node_table(connection)).myself.flags
             replication = await checked(replication, connection, slots, on_their_way, barred=barred)
     except (NodeUnreachable, CommandRefused):
         return 0

@@ -21,7 +21,7 @@ from redis_fargate.topology.slots import described
 from redis_fargate.topology.steps import AllowFailover, Replicate
 from redis_fargate.topology.view import Role
 
-_NO_FAILOVER = "cluster-replica-no-failover"
+NO_FAILOVER = "cluster-replica-no-failover"
 
 
 async def allow_failover(step: AllowFailover, connections: Connections) -> None:
@@ -38,7 +38,7 @@ async def allow_failover(step: AllowFailover, connections: Connections) -> None:
             f"Expected {step.node} to have its master's data before Redis may elect it; it has no "
             "link to its master. Nothing was changed."
         )
-    await connection.call("CONFIG", "SET", _NO_FAILOVER, "no")
+    await connection.call("CONFIG", "SET", NO_FAILOVER, "no")
 
 
 async def replicate(step: Replicate, connections: Connections, patience_s: float) -> None:
@@ -65,7 +65,7 @@ async def replicate(step: Replicate, connections: Connections, patience_s: float
             await _check_old_master(step, table, connections)
         # Until it is synchronised it has another shard's data or none, and its offset, with which
         # Redis would elect it. AllowFailover ends that.
-        await connection.call("CONFIG", "SET", _NO_FAILOVER, "yes")
+        await connection.call("CONFIG", "SET", NO_FAILOVER, "yes")
     await _check_new_master(step, connections)
     await _send(step, connection, patience_s)
 

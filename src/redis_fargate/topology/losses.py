@@ -31,7 +31,8 @@ class Loss:
 def heirs(fleet: Fleet, gone: Entry) -> list[Live]:
     """The replicas of a master that is gone which have its data, most of it first.
 
-    Those in tasks that are stopping are among them, for as long as they live.
+    Those in tasks that are stopping are among them, for as long as they live. Of two that have the
+    same the one comes first that may be elected: which the others hear.
     """
     replicas = [
         live
@@ -40,7 +41,12 @@ def heirs(fleet: Fleet, gone: Entry) -> list[Live]:
     ]
     return sorted(
         replicas,
-        key=lambda live: (-live.node.replication.offset, not live.task.running, live.task.id),
+        key=lambda live: (
+            -live.node.replication.offset,
+            not live.task.running,
+            fleet.is_cut_off(live),
+            live.task.id,
+        ),
     )
 
 

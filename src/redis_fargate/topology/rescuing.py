@@ -8,7 +8,7 @@ and to vote. ECS has said it already, and only ECS can: a master that is merely 
 replaced here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from redis_fargate.topology import unheard
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
@@ -23,9 +23,6 @@ from redis_fargate.topology.steps import (
     SeparateEpochs,
 )
 from redis_fargate.topology.view import Role
-
-_TURN_S = 60.0
-"""A retry of Redis 7.0's elections, at the default node timeout."""
 
 
 def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch | AdvanceEpoch | SeparateEpochs, ...]:
@@ -59,14 +56,14 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
         owned = f"owned the slots {described(slots)}" if slots else "may have been given keys"
         why = f"{entry} is gone and {owned}."
         voted = slots and lacking + _mute(fleet, entry) <= 0  # nobody votes about no slots
-        heir = _in_turn(fleet, ranked) if voted else ranked[0]
+        heir, *rivals = ranked
         if not _is_known(fleet, heir) if voted else _is_behind(fleet, heir, entry):
             continue
         step = Failover(
             heir.ref,
             entry.id,
             FailoverMode.FORCE if voted else FailoverMode.TAKEOVER,
-            tuple(live.ref for live in ranked if live is not heir),
+            tuple(live.ref for live in rivals),
             masters,
             why,
             Phase.RESCUE,
@@ -80,23 +77,6 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
             others.append(step)
     takeovers.sort(key=lambda takeover: -takeover[0])
     return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)
-
-
-def _in_turn(fleet: Fleet, ranked: Sequence[Live]) -> Live:
-    """Of replicas with the same data another one each minute.
-
-    Those that nobody orders hold elections of their own, and may take a vote each time that who is
-    ordered lacks. A master that lost the address of who is gone while it was cut off never finds
-    that one failed, and votes in no election that is not ordered: so neither would win.
-    """
-    first = ranked[0]
-    equal = [
-        live
-        for live in ranked
-        if live.node.replication.offset == first.node.replication.offset
-        and live.task.running == first.task.running
-    ]
-    return equal[int(fleet.view.observed_at_s / _TURN_S) % len(equal)]
 
 
 def _bumps(fleet: Fleet) -> Iterator[BumpEpoch | AdvanceEpoch]:

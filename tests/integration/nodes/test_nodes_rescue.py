@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -172,6 +172,33 @@ def test_who_waits_for_his_turn_looks_again(fleet: Fleet) -> None:
 
     with pytest.raises(PreconditionFailed, match=f"its master is {quick.node.id}"):
         asyncio.run(wait_and_see())
+
+
+@pytest.mark.parametrize("case", ["in contact", "cut off", "empty"])
+def test_whose_election_fails_has_no_rivals_in_the_next(fleet: Fleet, case: str) -> None:
+    """Of one that nobody hears none is silenced, nor who would look like another shard's then."""
+    cluster = Cluster(fleet, Spec(2, 4))
+    one, other = cluster.masters()
+    heir, rival = (m for m in cluster.reconciler.members if m.node.master_id == one.node.id)
+
+    def silenced() -> list[bool]:
+        cluster.plan()
+        seen = {m.task.id: m.node for m in cluster.reconciler.members}
+        return [seen[member.task.id].barred for member in (heir, rival)]
+
+    if case == "empty":
+        with cluster.client(one) as client:
+            client.flushall()
+            assert client.execute_command("WAIT", 2, 10_000) == 2
+    cluster.kill(one)
+    step = replace(failover(cluster, one, [rival], [other]), mode=FailoverMode.FORCE)
+    with cluster.cut_off(heir) if case == "cut off" else nullcontext():
+        with pytest.raises(StepFailed, match="most of the masters have to answer"):
+            take(replace(step, node=ref(heir)))  # one of two masters is not most of them
+        assert silenced() == [False, case == "in contact"]
+    cluster.replace()
+    cluster.until_well()
+    assert silenced() == [False, False]
 
 
 def test_no_takeover_of_what_another_serves(fleet: Fleet) -> None:
