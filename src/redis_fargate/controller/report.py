@@ -25,11 +25,11 @@ from redis_fargate.topology.steps import (
     MoveSlots,
     NoteMoving,
     OpenSlots,
+    Outrank,
     Protect,
     Release,
     Replicate,
     Reset,
-    SeparateEpochs,
     SetConfigEpoch,
     Step,
     Unprotect,
@@ -125,8 +125,8 @@ def _sentence(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a s
             return f"give {step.node} the newest config epoch"
         case AdvanceEpoch():
             return f"use up config epoch {step.epoch}, as a master has that most do not hear"
-        case SeparateEpochs():
-            return f"give {step.node} another config epoch than {step.rival}"
+        case Outrank():
+            return f"give {step.node} a newer config epoch than {step.rival}"
         case AwaitHealthy():
             return f"wait until {len(step.nodes)} nodes are well"
         case AllowFailover():

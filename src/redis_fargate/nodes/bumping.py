@@ -8,7 +8,7 @@ from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import parse_info
 from redis_fargate.nodes.polling import attempts, together
 from redis_fargate.topology.slots import common
-from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, SeparateEpochs
+from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, Outrank
 from redis_fargate.topology.view import Role
 
 _NEWS_S = 2.0
@@ -70,11 +70,11 @@ async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
     )
 
 
-async def separate_epochs(step: SeparateEpochs, connections: Connections) -> None:
-    """CLUSTER BUMPEPOCH on one of two masters that have the same, unless they settle it in time.
+async def outrank(step: Outrank, connections: Connections) -> None:
+    """CLUSTER BUMPEPOCH, unless the master's is the newer one already, or in time.
 
-    They do so as soon as one hears of the other ("Redis cluster specification", "configEpoch
-    conflicts resolution algorithm").
+    Of two that have the same one gets a newer one as soon as it hears of the other ("Redis cluster
+    specification", "configEpoch conflicts resolution algorithm").
 
     Raises:
         PreconditionFailed: the node is a replica, or out of contact with the others, or both say
@@ -85,7 +85,7 @@ async def separate_epochs(step: SeparateEpochs, connections: Connections) -> Non
     both = await together(map(connections.to, (step.node, step.rival)))
     async for _ in attempts(_NEWS_S):
         one, other = [table.myself for table in await together(map(node_table, both))]
-        if one.config_epoch != other.config_epoch:
+        if one.config_epoch > other.config_epoch:
             return
     if one.role is not Role.MASTER or common(one.slots, other.slots):
         raise PreconditionFailed(

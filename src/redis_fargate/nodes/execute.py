@@ -11,7 +11,7 @@ from typing import assert_never
 
 from redis_fargate.nodes import sparing
 from redis_fargate.nodes.adopting import adopt_slots
-from redis_fargate.nodes.bumping import advance_epoch, bump_epoch, separate_epochs
+from redis_fargate.nodes.bumping import advance_epoch, bump_epoch, outrank
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forgetting import forget
@@ -41,9 +41,9 @@ from redis_fargate.topology.steps import (
     NodeRef,
     NodeStep,
     OpenSlots,
+    Outrank,
     Replicate,
     Reset,
-    SeparateEpochs,
     SetConfigEpoch,
     SingleStep,
     Step,
@@ -109,8 +109,8 @@ async def _take(  # noqa: C901, PLR0912 - one case a kind of step
             await bump_epoch(step, connections)
         case AdvanceEpoch():
             await advance_epoch(step, connections)
-        case SeparateEpochs():
-            await separate_epochs(step, connections)
+        case Outrank():
+            await outrank(step, connections)
         case AllowFailover():
             await allow_failover(step, connections)
         case Reset():

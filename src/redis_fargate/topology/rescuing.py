@@ -10,7 +10,7 @@ replaced here.
 
 from collections.abc import Iterator
 
-from redis_fargate.topology import unheard
+from redis_fargate.topology import disbelieved, unheard
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
 from redis_fargate.topology.losses import heirs, silent_heir
 from redis_fargate.topology.slots import SlotRanges, common, described, subtract
@@ -19,15 +19,19 @@ from redis_fargate.topology.steps import (
     BumpEpoch,
     Failover,
     FailoverMode,
+    Outrank,
     Phase,
-    SeparateEpochs,
 )
 from redis_fargate.topology.view import Role
 
 
-def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch | AdvanceEpoch | SeparateEpochs, ...]:
-    """Replace all masters that are gone; then see that whoever replaces one is believed."""
-    return _failovers(fleet) or (*_bumps(fleet), *unheard.steps(fleet))
+def steps(fleet: Fleet) -> tuple[Failover | BumpEpoch | AdvanceEpoch | Outrank, ...]:
+    """Replace all masters that are gone; then see that who has what they had is believed."""
+    return _failovers(fleet) or (
+        *_bumps(fleet),
+        *unheard.steps(fleet),
+        *disbelieved.steps(fleet),
+    )
 
 
 def _failovers(fleet: Fleet) -> tuple[Failover, ...]:

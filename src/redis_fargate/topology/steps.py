@@ -169,8 +169,8 @@ class AdvanceEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class SeparateEpochs:
-    """Give a master another config epoch than one has that is cut off: it would get a newer one."""
+class Outrank:
+    """Give a master a newer config epoch than another has, which has none of its slots."""
 
     node: NodeRef
     rival: NodeRef
@@ -343,7 +343,7 @@ SingleStep: TypeAlias = (
     | Failover
     | BumpEpoch
     | AdvanceEpoch
-    | SeparateEpochs
+    | Outrank
     | AllowFailover
     | Reset
     | AwaitMigrations

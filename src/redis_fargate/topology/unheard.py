@@ -9,11 +9,11 @@ settles equal ones by the node ids, and gives who has the lower one the newest e
 from collections.abc import Iterator
 
 from redis_fargate.topology.fleet import Fleet, Live
-from redis_fargate.topology.steps import AdvanceEpoch, SeparateEpochs
+from redis_fargate.topology.steps import AdvanceEpoch, Outrank
 from redis_fargate.topology.view import Role
 
 
-def steps(fleet: Fleet) -> tuple[AdvanceEpoch | SeparateEpochs, ...]:
+def steps(fleet: Fleet) -> tuple[AdvanceEpoch | Outrank, ...]:
     """Let elections to come have a newer epoch; then nobody else the same."""
     unheard = [live for live in fleet.masters if not _is_heard(fleet, live)]
     advances = tuple(step for live in unheard for step in _advances(fleet, live))
@@ -41,11 +41,11 @@ def _advances(fleet: Fleet, master: Live) -> Iterator[AdvanceEpoch]:
         yield AdvanceEpoch(tuple(live.ref for live in behind), used, why)
 
 
-def _separations(fleet: Fleet, master: Live) -> Iterator[SeparateEpochs]:
+def _separations(fleet: Fleet, master: Live) -> Iterator[Outrank]:
     for rival in _rivals(fleet, master):
         if not fleet.is_overrated(rival) and not fleet.is_cut_off(rival):
             why = f"{master} has the same config epoch, and would get a newer one for it."
-            yield SeparateEpochs(rival.ref, master.ref, why)
+            yield Outrank(rival.ref, master.ref, why)
 
 
 def _rivals(fleet: Fleet, master: Live) -> list[Live]:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
 
 from checking import key_of
-from clustering import SETTINGS, Cluster, ref
+from clustering import KEYS, SETTINGS, Cluster, ref
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.execute import execute
@@ -18,15 +19,15 @@ from redis_fargate.nodes.failing_over import fail_over
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
-from redis_fargate.topology.slots import from_numbers
+from redis_fargate.topology.slots import from_numbers, numbers
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.steps import (
     AdvanceEpoch,
     BumpEpoch,
     Failover,
     FailoverMode,
+    Outrank,
     Phase,
-    SeparateEpochs,
     Step,
 )
 from redis_fargate.topology.view import Member
@@ -375,13 +376,43 @@ def test_no_claim_is_as_new_as_the_one_that_a_cut_off_master_made(fleet: Fleet, 
     cluster.assert_whole()
 
 
-def test_epochs_are_separated_only_where_nobody_loses_slots(fleet: Fleet) -> None:
+def test_who_got_a_slot_is_believed_by_all(fleet: Fleet) -> None:
+    """Redis 7.0 believes a newer claim of who had it before, though that one makes it no more."""
     cluster = Cluster(fleet, Spec(3, 3))
-    one, other, _ = cluster.masters()
+    former, owner, other = cluster.masters()
+    taken = {key_slot(f"key:{number}".encode()) for number in range(KEYS)}
+    slot = next(slot for slot in numbers(former.node.slots) if slot not in taken)
+
+    def believed() -> str:
+        with cluster.client(other) as client:
+            ranges = client.execute_command("CLUSTER SLOTS")
+        return next(row[2][2].decode() for row in ranges if row[0] <= slot <= row[1])
+
+    with cluster.client(former) as giver, cluster.client(owner) as taker:
+        giver.execute_command("CLUSTER DELSLOTS", slot)
+        taker.execute_command("CLUSTER DELSLOTS", slot)
+        taker.execute_command("CLUSTER ADDSLOTS", slot)
+    bump(cluster, owner)
+    until(lambda: believed() == owner.node.id)
+    newest = bump(cluster, former)
+    with cluster.client(other) as client:
+        until(lambda: int(client.cluster("info")["cluster_current_epoch"]) == newest)
+        client.execute_command("CLUSTER SETSLOT", slot, "NODE", former.node.id)
+    steps = [step for step in cluster.plan().steps if isinstance(step, Outrank)]
+    if owner.node.version.startswith("redis 7.0"):
+        assert [(step.node, step.rival) for step in steps] == [(ref(owner), ref(former))]
+    cluster.reconcile()
+    until(lambda: believed() != former.node.id)
+    cluster.assert_whole()
+
+
+def test_nobody_outranks_who_would_lose_slots(fleet: Fleet) -> None:
+    cluster = Cluster(fleet, Spec(3, 3))
+    other, one, _ = sorted(cluster.masters(), key=lambda master: master.node.config_epoch)
     before = [claims(cluster, member) for member in cluster.reconciler.members]
-    take(SeparateEpochs(ref(one), ref(other), "Because."))  # they are not the same
+    take(Outrank(ref(one), ref(other), "Because."))  # it does already
     with pytest.raises(PreconditionFailed, match="to be a master of other slots"):
-        take(SeparateEpochs(ref(cluster.replica_of(one)), ref(one), "Because."))
+        take(Outrank(ref(cluster.replica_of(one)), ref(one), "Because."))
     assert [claims(cluster, member) for member in cluster.reconciler.members] == before
 
 

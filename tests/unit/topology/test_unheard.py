@@ -9,7 +9,7 @@ from model import Controller, Model
 from redis_fargate.topology.fleet import Fleet
 from redis_fargate.topology.slots import split
 from redis_fargate.topology.spec import Spec
-from redis_fargate.topology.steps import AdvanceEpoch, SeparateEpochs
+from redis_fargate.topology.steps import AdvanceEpoch, Outrank
 from redis_fargate.topology.unheard import steps
 from redis_fargate.topology.view import Member, View
 
@@ -107,7 +107,7 @@ def test_nobody_else_keeps_that_epoch(order, used):
         assert [(type(step), step.epoch) for step in made] == [(AdvanceEpoch, 21)]
     else:
         (step,) = made
-        assert isinstance(step, SeparateEpochs)
+        assert isinstance(step, Outrank)
         assert (step.node.task_id, step.rival.task_id) == (rival, one)
 
 
@@ -128,7 +128,7 @@ def test_nobody_gets_a_newer_epoch_of_whom_others_believe_too_much():
         current={one: 20, other: 21, rival: 21, **dict.fromkeys(replicas(model), 21)},
         heard={rival: [other, *replicas(model)]},
     )
-    assert [type(step) for step in steps(Fleet(view))] == [SeparateEpochs]
+    assert [type(step) for step in steps(Fleet(view))] == [Outrank]
     kept, _ = split(model.servers[rival].slots, 1000)
 
     def given_away(member: Member) -> Member:
