@@ -1,12 +1,13 @@
-"""Whether a node is in contact with the others: from one that is not, they may have moved on."""
+"""Whether nodes are in contact with the others: from one that is not, they may have moved on."""
 
 from collections.abc import Collection
 
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
-from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
+from redis_fargate.nodes.parse import NodeTable, parse_info, parse_nodes, parse_pongs
 from redis_fargate.nodes.polling import attempts
-from redis_fargate.topology.slots import from_numbers, subtract
+from redis_fargate.topology.slots import SlotRanges, described, from_numbers, subtract
+from redis_fargate.topology.steps import MoveSlots
 from redis_fargate.topology.view import Role
 
 _QUESTIONS = (("CLUSTER", "NODES"), ("INFO", "server"), ("CONFIG", "GET", "cluster-node-timeout"))
@@ -55,3 +56,27 @@ async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> Non
         f"{min(ages_ms.values()) / 1000:g} s ago, and lately of {sum(voters)} of the {len(voters)} "
         "masters, itself included. Another may have been elected in its place: it gets no slots."
     )
+
+
+def check_giver(step: MoveSlots, slots: SlotRanges, table: NodeTable) -> None:
+    """See that slots are the source's to give, by the target's table.
+
+    Who is cut off does not hear that a replica has been elected in its place, nor that one is about
+    to be. The target's claim would be the newer one, and what clients wrote since would be lost.
+
+    Raises:
+        PreconditionFailed: another has a slot, or the source is failing and has a replica.
+
+    """
+    source = table.peer(step.source.id)
+    trouble = ""
+    if foreign := subtract(slots, (*table.myself.slots, *(source.slots if source else ()))):
+        trouble = f"the slots {described(foreign)} are another's"
+    elif source and source.flags & {"fail", "fail?"}:
+        heirs = [peer.id for peer in table.peers if peer.master_id == source.id]
+        trouble = f"it fails, and {heirs[0]} may take its place" if heirs else ""
+    if trouble:
+        raise PreconditionFailed(
+            f"Expected {step.source} to own the slots {described(slots)} before {step.target} "
+            f"takes them; by that one's table {trouble}. No more slots were moved."
+        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from redis_fargate.nodes import moving_keys
 from redis_fargate.nodes.connection import Connections
-from redis_fargate.nodes.contact import check_contact
+from redis_fargate.nodes.contact import check_contact, check_giver
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.moving_atomically import await_ended, hides_keys, offered
@@ -37,7 +37,8 @@ async def move_slots(
 
     Raises:
         PreconditionFailed: a node is no master; the source does not own what it is to give away;
-            one of the two does not know the other; or the target has no contact with the cluster.
+            one of the two does not know the other; another has been elected in the source's place,
+            or may be; or the target has no contact with the cluster.
         StepFailed: a server did not do its part, such as for want of memory.
         StillMoving: a slot has so much data that it is not through yet.
 
@@ -94,6 +95,7 @@ async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
             f"Expected to move the slots {described(step.slots)} from {step.source} to "
             f"{step.target}; {trouble}. Nothing was moved."
         )
+    check_giver(step, left, target)
     await check_contact(await connections.to(step.target))
     if not target.myself.slots:
         await _copy_functions(step, connections)

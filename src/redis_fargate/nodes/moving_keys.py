@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
-from redis_fargate.nodes.contact import check_contact
+from redis_fargate.nodes.contact import check_contact, check_giver
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed, StepFailed, StillMoving
+from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import parse_info
 from redis_fargate.nodes.polling import together
@@ -55,8 +56,8 @@ async def move(
     """Open no more slots from ``ends_s`` on, on the loop's clock, and bring those that are through.
 
     Raises:
-        PreconditionFailed: there are keys of other databases; or the target is out of contact with
-            the cluster, and gets no slots.
+        PreconditionFailed: there are keys of other databases; another has been elected in the
+            source's place, or may be; or the target is out of contact with the cluster.
         StepFailed: keys could not be handed over; what is in flight stays so.
         StillMoving: a slot is in flight long after its time.
 
@@ -143,6 +144,7 @@ class _Mover:
         if self._now_s() - self._checked_s > _CHECKED_S:
             await check_contact(self._target)
             self._checked_s = self._now_s()
+        check_giver(self._step, from_numbers(group), await node_table(self._target))
         commands = [("CLUSTER", "SETSLOT", slot, "NODE", self._step.target.id) for slot in group]
         await self._target.pipeline(*commands)
         await self._source.pipeline(*commands)

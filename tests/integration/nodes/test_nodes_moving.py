@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from checking import assert_others_agree, key_of
@@ -20,6 +21,7 @@ from redis_fargate.nodes import moving, moving_keys
 from redis_fargate.nodes.connection import Connect, Connections, connect
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed, StillMoving
 from redis_fargate.nodes.execute import check_spare, execute
+from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.polling import attempts
 from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import from_numbers, numbers
@@ -349,6 +351,52 @@ def test_a_master_out_of_contact_gets_no_slots(fleet: Fleet) -> None:
             assert lonely.cluster("info")["cluster_my_epoch"] == epoch
     cluster.settle()
     assert_settled(cluster)
+
+
+@pytest.mark.parametrize("case", ["replaced before", "replaced meanwhile", "may be replaced"])
+def test_a_master_that_may_have_been_replaced_gives_no_slots(fleet: Fleet, case: str) -> None:
+    """It is cut off and does not hear of it; its successor would lose what clients write there."""
+    cluster = Cluster(fleet, Spec(3, 3))
+    alone, other, _ = cluster.masters()
+    heir = cluster.replica_of(alone)
+    filled = {key_slot(f"key:{number}".encode()) for number in range(KEYS)}
+    slot = next(slot for slot in numbers(alone.node.slots) if slot not in filled)
+    step = move(alone, other, slot)
+    replaced = f"the slots {slot} are another's|{heir.node.id} may take its place"
+
+    async def go_on() -> None:
+        ends_s = asyncio.get_running_loop().time() + 5
+        async with Connections(SETTINGS) as connections:
+            await moving_keys.move(step, step.slots, connections, Pacer(FAST), ends_s)
+
+    def fails() -> bool:
+        return "fail" in target.cluster("nodes")[f"{alone.task.address}:{PORT}"]["flags"]
+
+    with client(heir) as elected, client(other) as target, cluster.cut_off(alone):
+        if case == "may be replaced":
+            elected.config_set("cluster-replica-no-failover", "yes")
+            until(fails)
+            with pytest.raises(PreconditionFailed, match="may take its place"):
+                take(step)
+            elected.config_set("cluster-replica-no-failover", "no")
+        until(lambda: elected.execute_command("ROLE")[0] == b"master")
+        elected.set(key_of(slot), "new")
+        if case == "replaced before":
+            with pytest.raises(PreconditionFailed, match=replaced):
+                take(step)
+        if case == "replaced meanwhile":
+            cluster.reconciler.memory.moving = step.slots
+            with pytest.raises(PreconditionFailed, match=replaced):
+                asyncio.run(go_on())
+    cluster.settle()
+    assert_settled(cluster)
+
+    def read() -> bytes | None:
+        with suppress(RedisError), RedisCluster(host=other.task.address, port=PORT) as reader:
+            return reader.get(key_of(slot))
+        return None  # it has yet to hear whose the slot is that it imported
+
+    until(lambda: read() == b"new")
 
 
 def test_a_target_outdoes_an_epoch_that_its_source_has_just_got(fleet: Fleet) -> None:
