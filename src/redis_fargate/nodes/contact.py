@@ -6,7 +6,7 @@ from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
 from redis_fargate.nodes.parse import NodeTable, parse_info, parse_nodes, parse_pongs
 from redis_fargate.nodes.polling import attempts
-from redis_fargate.topology.slots import SlotRanges, described, from_numbers, subtract
+from redis_fargate.topology.slots import described, from_numbers, subtract
 from redis_fargate.topology.steps import MoveSlots
 from redis_fargate.topology.view import Role
 
@@ -58,25 +58,29 @@ async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> Non
     )
 
 
-def check_giver(step: MoveSlots, slots: SlotRanges, table: NodeTable) -> None:
-    """See that slots are the source's to give, by the target's table.
+def check_giver(step: MoveSlots, source: NodeTable, target: NodeTable) -> None:
+    """See that the source of a move has not been replaced, and is not about to be.
 
-    Who is cut off does not hear that a replica has been elected in its place, nor that one is about
-    to be. The target's claim would be the newer one, and what clients wrote since would be lost.
+    Who is cut off does not hear of that, and takes its replicas for its own. The target's claim to
+    its slots would be the newest, and what clients wrote to who replaced it would be lost.
 
     Raises:
-        PreconditionFailed: another has a slot, or the source is failing and has a replica.
+        PreconditionFailed: the target does not hear the source, which has a replica, or believes
+            that slots of it are another's.
 
     """
-    source = table.peer(step.source.id)
+    known = target.peer(step.source.id)
+    # What a node believes of slots that it imports no message changes.
+    imported = from_numbers(each.slot for each in target.open_slots if each.importing_from)
+    claimed = (*target.myself.slots, *imported, *(known.slots if known else ()))
+    heirs = [peer.id for peer in source.peers if peer.master_id == step.source.id]
     trouble = ""
-    if foreign := subtract(slots, (*table.myself.slots, *(source.slots if source else ()))):
-        trouble = f"the slots {described(foreign)} are another's"
-    elif source and source.flags & {"fail", "fail?"}:
-        heirs = [peer.id for peer in table.peers if peer.master_id == source.id]
-        trouble = f"it fails, and {heirs[0]} may take its place" if heirs else ""
+    if foreign := subtract(source.myself.slots, claimed):
+        trouble = f"its slots {described(foreign)} are another's"
+    elif known and known.flags & {"fail", "fail?"} and heirs:
+        trouble = f"it fails, and {heirs[0]} may have taken its place"
     if trouble:
         raise PreconditionFailed(
-            f"Expected {step.source} to own the slots {described(slots)} before {step.target} "
-            f"takes them; by that one's table {trouble}. No more slots were moved."
+            f"Expected {step.source} to be the owner of its slots before {step.target} takes some; "
+            f"by that one's table {trouble}. No more slots were moved."
         )

@@ -95,7 +95,7 @@ async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
             f"Expected to move the slots {described(step.slots)} from {step.source} to "
             f"{step.target}; {trouble}. Nothing was moved."
         )
-    check_giver(step, left, target)
+    check_giver(step, source, target)
     await check_contact(await connections.to(step.target))
     if not target.myself.slots:
         await _copy_functions(step, connections)

@@ -62,9 +62,10 @@ async def move(
         StillMoving: a slot is in flight long after its time.
 
     """
-    await _check_databases(step, await connections.to(step.source))
-    source, target = await connections.bulk(step.source), await connections.to(step.target)
-    mover = _Mover(step, slots, source, target, _credentials(connections.settings), pacer, ends_s)
+    both = await connections.to(step.source), await connections.to(step.target)
+    await _check_databases(step, both[0])
+    keys_of, credentials = await connections.bulk(step.source), _credentials(connections.settings)
+    mover = _Mover(step, slots, keys_of, both, credentials, pacer, ends_s)
     await together(mover.work() for _ in range(_WORKERS))
 
 
@@ -104,7 +105,7 @@ class _Mover:
         step: MoveSlots,
         slots: SlotRanges,
         source: NodeConnection,
-        target: NodeConnection,
+        both: tuple[NodeConnection, NodeConnection],
         credentials: Sequence[str],
         pacer: Pacer,
         ends_s: float,
@@ -112,7 +113,9 @@ class _Mover:
         self._step = step
         self._left = deque(numbers(slots))
         self._source = source
-        self._target = target
+        """For keys, which need not be text."""
+        self._both = both
+        self._target = both[1]
         self._credentials = credentials
         self._pacer = pacer
         self._ends_s = ends_s
@@ -144,7 +147,8 @@ class _Mover:
         if self._now_s() - self._checked_s > _CHECKED_S:
             await check_contact(self._target)
             self._checked_s = self._now_s()
-        check_giver(self._step, from_numbers(group), await node_table(self._target))
+        source, target = await together(map(node_table, self._both))
+        check_giver(self._step, source, target)
         commands = [("CLUSTER", "SETSLOT", slot, "NODE", self._step.target.id) for slot in group]
         await self._target.pipeline(*commands)
         await self._source.pipeline(*commands)
