@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
-from redis_fargate.nodes.parse import NodeTable, parse_info, parse_nodes, parse_pongs
-from redis_fargate.nodes.polling import attempts
+from redis_fargate.nodes.forming import node_table
+from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
+from redis_fargate.nodes.polling import attempts, together
 from redis_fargate.topology.slots import described, from_numbers, subtract
 from redis_fargate.topology.steps import MoveSlots
 from redis_fargate.topology.view import Role
@@ -58,7 +59,7 @@ async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> Non
     )
 
 
-def check_giver(step: MoveSlots, source: NodeTable, target: NodeTable) -> None:
+async def check_giver(step: MoveSlots, giver: NodeConnection, taker: NodeConnection) -> None:
     """See that the source of a move has not been replaced, and is not about to be.
 
     Who is cut off does not hear of that, and takes its replicas for its own. The target's claim to
@@ -69,6 +70,7 @@ def check_giver(step: MoveSlots, source: NodeTable, target: NodeTable) -> None:
             that slots of it are another's.
 
     """
+    source, target = await together(map(node_table, (giver, taker)))
     known = target.peer(step.source.id)
     # What a node believes of slots that it imports no message changes.
     imported = from_numbers(each.slot for each in target.open_slots if each.importing_from)

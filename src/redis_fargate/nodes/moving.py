@@ -95,8 +95,9 @@ async def _left(step: MoveSlots, connections: Connections) -> SlotRanges:
             f"Expected to move the slots {described(step.slots)} from {step.source} to "
             f"{step.target}; {trouble}. Nothing was moved."
         )
-    check_giver(step, source, target)
-    await check_contact(await connections.to(step.target))
+    both = [await connections.to(node) for node in (step.source, step.target)]
+    await check_contact(both[1])
+    await check_giver(step, *both)
     if not target.myself.slots:
         await _copy_functions(step, connections)
     return left

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
-from redis_fargate.nodes.contact import check_contact
+from redis_fargate.nodes.contact import check_contact, check_giver
 from redis_fargate.nodes.errors import CommandRefused, StepFailed, StillMoving
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import count_keys, parse_info
@@ -104,7 +104,8 @@ class AtomicMove:
         """Begin no more jobs from ``ends_s`` on, on the loop's clock.
 
         Raises:
-            PreconditionFailed: the target is out of contact with the cluster.
+            PreconditionFailed: another has been elected in the source's place, or may be; or the
+                target is out of contact with the cluster.
             StepFailed: a job failed, or the target has no memory for it; its slots and keys are
                 where they were.
             StillMoving: a job is under way when the time is over.
@@ -120,6 +121,7 @@ class AtomicMove:
 
     async def _move(self, share: "_Share", ends_s: float) -> None:
         await check_contact(self.target)
+        await check_giver(self.step, self.source, self.target)
         before = {job[self.kind.name] for job in await self._jobs()}
         bounds = [bound for piece in share.slots for bound in (piece.first, piece.last)]
         if self.kind.imports:

@@ -18,7 +18,6 @@ from typing import TypeAlias
 from redis_fargate.nodes.connection import Command, Connections, NodeConnection
 from redis_fargate.nodes.contact import check_contact, check_giver
 from redis_fargate.nodes.errors import CommandRefused, PreconditionFailed, StepFailed, StillMoving
-from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.pacing import Pacer
 from redis_fargate.nodes.parse import parse_info
 from redis_fargate.nodes.polling import together
@@ -147,8 +146,7 @@ class _Mover:
         if self._now_s() - self._checked_s > _CHECKED_S:
             await check_contact(self._target)
             self._checked_s = self._now_s()
-        source, target = await together(map(node_table, self._both))
-        check_giver(self._step, source, target)
+        await check_giver(self._step, *self._both)
         commands = [("CLUSTER", "SETSLOT", slot, "NODE", self._step.target.id) for slot in group]
         await self._target.pipeline(*commands)
         await self._source.pipeline(*commands)
