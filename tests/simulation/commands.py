@@ -116,6 +116,7 @@ def _info(server: Server, given: Sequence[str]) -> Reply:
         f"redis_version:7.2.4\r\nserver_time_usec:{int(1e6 * (EPOCH_S + server.net.now_s))}\r\n"
         "valkey_version:9.1.2\r\nused_memory:1000000\r\nmaxmemory:0\r\n"
         f"role:{role}\r\nmaster_repl_offset:{server.offset}\r\nloading:0\r\n"
+        f"master_replid:{server.stream}\r\n"
     )
     if server.link is not None:
         status = "up" if server.link.up else "down"
@@ -322,7 +323,7 @@ def _reset(server: Server, given: Sequence[str]) -> Reply:
     if server.me.master and server.keys:
         raise Refused("CLUSTER RESET can't be called with master nodes containing keys")
     if not server.me.master:
-        server.keys, server.offset = {}, 0
+        server.keys, server.offset, server.stream = {}, 0, server.id
     server.me.master, server.me.master_id, server.me.slots = True, None, 0
     server.link = None
     server.table = {server.id: server.me}

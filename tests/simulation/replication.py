@@ -73,6 +73,7 @@ def _synchronised(net: "Network", server: Server, link: Link, source: Server) ->
     server.other_data = source.id != server.me.master_id
     source.offset += PING_BYTES
     server.keys, server.offset = dict(source.keys), source.offset
+    server.stream = source.stream
     if source.id != server.me.master_id:
         net.misled.append(server)
     server.touch()

@@ -117,6 +117,7 @@ class Server:
         self.incoming: list[Job] = []
         self.keys: dict[str, int] = {}
         self.offset = 0
+        self.stream = node_id
         self.other_data = False
         """Whether it has another shard's data, until it is synchronised."""
         self.link: Link | None = None
@@ -197,6 +198,7 @@ class Server:
         self.me.master, self.me.master_id = True, None
         self.me.epoch = epoch
         self.link = None
+        self.stream = f"{self.id}-{epoch}"
         self.election_s, self.ordered_until_s = None, 0.0
         self.net.replaced.discard(self.id)
         if old is not None:

@@ -21,7 +21,7 @@ from redis_fargate.nodes.replicating import NO_FAILOVER
 from redis_fargate.topology.errors import RedisFargateError
 from redis_fargate.topology.slots import SlotRanges, common, described
 from redis_fargate.topology.steps import Failover, FailoverMode, NodeRef
-from redis_fargate.topology.view import Replication, Role
+from redis_fargate.topology.view import Replication, Role, advances
 
 _FAILOVER_S = 5.0
 """After this, Redis itself gives a manual failover up (CLUSTER_MF_TIMEOUT)."""
@@ -114,7 +114,7 @@ async def _silence_rivals(
 
     async def silence(rival: NodeRef) -> None:
         with suppress(RedisFargateError):
-            if await _offset(rival, slots, (), connections, barred=True):
+            if (await _copy(rival, slots, (), connections, barred=True)).offset:
                 await (await connections.to(rival)).call("CONFIG", "SET", NO_FAILOVER, "yes")
 
     with suppress(PreconditionFailed):
@@ -217,30 +217,32 @@ async def _check_gone(step: Failover, table: NodeTable, connections: Connections
 async def _check_most_advanced(step: Failover, table: NodeTable, connections: Connections) -> None:
     master = table.peer(step.master_id)
     slots = master.slots if master else ()
-    own, *others = await together(
-        _offset(node, slots, step.on_their_way, connections) for node in (step.node, *step.rivals)
-    )
-    if not own:
+    nodes = (step.node, *step.rivals)
+    copies = await together(_copy(node, slots, step.on_their_way, connections) for node in nodes)
+    if not copies[0].offset:
         raise PreconditionFailed(
             f"Expected {step.node} to have a copy of its master's data; it never had a whole one. "
             "Nothing was changed."
         )
-    if max(others, default=0) > own:
+    reached = advances(copies)
+    first = reached.index(max(reached))
+    if reached[first] > reached[0]:
         raise PreconditionFailed(
-            f"Expected {step.node} to have the most of its master's data; it is at offset {own}, "
-            f"and another replica at {max(others)}. Nothing was changed."
+            f"Expected {step.node} to have the most of its master's data; it is at offset "
+            f"{copies[0].offset} of the stream {copies[0].stream}, and {nodes[first]} at "
+            f"{copies[first].offset} of {copies[first].stream}. Nothing was changed."
         )
 
 
-async def _offset(
+async def _copy(
     node: NodeRef,
     slots: SlotRanges,
     on_their_way: SlotRanges,
     connections: Connections,
     *,
     barred: bool = False,
-) -> int:
-    """How far a replica has come; 0 for one that has been lost meanwhile, or serves another."""
+) -> Replication:
+    """What a replica has; nothing if it has been lost meanwhile, or serves another."""
     try:
         replication = await _replication(node, connections)
         if slots:
@@ -248,5 +250,5 @@ async def _offset(
             barred = barred or "nofailover" in (await node_table(connection)).myself.flags
             replication = await checked(replication, connection, slots, on_their_way, barred=barred)
     except (NodeUnreachable, CommandRefused):
-        return 0
-    return replication.offset
+        return Replication(offset=0)
+    return replication

@@ -151,12 +151,13 @@ def count_keys(info: Mapping[str, str]) -> int:
 def parse_replication(info: Mapping[str, str]) -> Replication:
     """Parse INFO's replication section."""
     if info["role"] == "master":
-        return Replication(offset=int(info["master_repl_offset"]))
+        return Replication(int(info["master_repl_offset"]), stream=info.get("master_replid", ""))
     return Replication(
         offset=int(info.get("slave_repl_offset", info["master_repl_offset"])),
         master_address=info.get("master_host"),
         link_up=info.get("master_link_status") == "up",
         linked_once=info.get("master_link_down_since_seconds") != "-1",
+        stream=info.get("master_replid", ""),
     )
 
 

@@ -1,9 +1,11 @@
 """What is lost: slots whose owner is gone, and of which no replica has the data."""
 
 from dataclasses import dataclass
+from operator import neg
 
 from redis_fargate.topology.fleet import Entry, Fleet, Live
 from redis_fargate.topology.slots import ALL_SLOTS, SlotRanges, described, subtract
+from redis_fargate.topology.view import advances
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,14 @@ def heirs(fleet: Fleet, gone: Entry) -> list[Live]:
         for live in fleet.lives
         if live.node.master_id == gone.id and live.node.replication.offset
     ]
+    reached = advances([live.node.replication for live in replicas])
+    behind = {
+        live.node.id: tuple(map(neg, each)) for live, each in zip(replicas, reached, strict=True)
+    }
     return sorted(
         replicas,
         key=lambda live: (
-            -live.node.replication.offset,
+            behind[live.node.id],
             not live.task.running,
             fleet.is_cut_off(live),
             live.task.id,

@@ -1,7 +1,7 @@
 """What was observed, at one instant: tasks joined with the nodes inside them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -105,6 +105,19 @@ class Replication:
     """Whether the link to the master is up; None on a master."""
     linked_once: bool = True
     """Whether a replica has had a link at all since its last time as a master, or its start."""
+    stream: str = ""
+    """What the offset counts in (``master_replid``): a master begins one when it takes over, and a
+    replica has its master's once it is synchronised."""
+
+
+def advances(copies: Sequence[Replication]) -> list[tuple[bool, int]]:
+    """How far each of a master's replicas has come, to be compared with each other.
+
+    One that was a master before, and has had no link since, has what was before the master took its
+    place: by its offset it may seem to be ahead of those that have come further.
+    """
+    former = {copy.stream for copy in copies if copy.offset and not copy.linked_once}
+    return [(copy.stream not in former, copy.offset) for copy in copies]
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,50 @@ def test_refusals(fleet: Fleet) -> None:
     cluster.until(lambda _: len(cluster.masters()) == 2)
 
 
+def test_a_former_master_that_was_behind_is_no_heir_by_its_offset(fleet: Fleet) -> None:
+    """It wrote more while nobody heard it, and its successor was elected without that."""
+    cluster = Cluster(fleet, Spec(3, 6))
+    former = cluster.masters()[0]
+    successor, replica = (
+        m for m in cluster.reconciler.members if m.node.master_id == former.node.id
+    )
+    slot = former.node.slots[0].first
+    for member in (successor, replica):
+        cluster.server(member).freeze()
+    with cluster.client(former) as client:
+        for number in range(1, 25):  # more than the sockets on the way hold
+            client.set(key_of(slot, number), "x" * 2**20)
+    cluster.server(former).freeze()
+    for member in (successor, replica):
+        cluster.server(member).thaw()
+    with cluster.client(successor) as client:
+        client.execute_command("CLUSTER FAILOVER", "TAKEOVER")
+        until(lambda: client.execute_command("ROLE")[0] == b"master")
+        client.set(key_of(slot), "written since")
+        assert client.execute_command("WAIT", 1, 20_000) == 1
+    cluster.kill(successor)
+    cluster.server(former).thaw()
+
+    def heirs() -> dict[str, int]:
+        cluster.plan()
+        return {
+            m.task.id: m.node.replication.offset
+            for m in cluster.reconciler.members
+            if m.node and m.node.master_id == successor.node.id
+        }
+
+    until(lambda: len(heirs()) == 2)
+    assert heirs()[former.task.id] > heirs()[replica.task.id]
+    (step,) = (step for step in cluster.plan().steps if isinstance(step, Failover))
+    assert (step.node, step.rivals) == (ref(replica), (ref(former),))
+    with pytest.raises(PreconditionFailed, match="most of its master's data"):
+        take(replace(step, node=ref(former), rivals=(ref(replica),)))
+    cluster.replace()
+    cluster.until_well()
+    with RedisCluster(host=replica.task.address, port=PORT) as reader:
+        assert reader.get(key_of(slot)) == b"written since"
+
+
 def test_who_waits_for_his_turn_looks_again(fleet: Fleet) -> None:
     """Redis may elect another meanwhile: to fail over from that one would lose what it took."""
     cluster = Cluster(fleet, Spec(2, 4))

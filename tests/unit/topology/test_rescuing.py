@@ -295,6 +295,30 @@ def test_the_replica_with_the_most_data_wins():
     assert (step.node.task_id, [rival.task_id for rival in step.rivals]) == (heir, [behind])
 
 
+@pytest.mark.parametrize("stream", ["of the master that it was", "of all"])
+def test_the_offset_of_a_former_master_counts_in_its_own_stream(stream):
+    spec = Spec(3, 6)
+    model = formed("abcabcabc", spec)
+    former, replica = replicas_of(model, "t001")
+    model.servers[former].offset += 100
+    model.kill("t001")
+    later = "a1" if stream == "of all" else "b2"
+
+    def seen(member: Member) -> Member:
+        was_master = member.task.id == former
+        stream = "a1" if was_master else later
+        replication = replace(
+            member.node.replication, linked_once=not was_master, link_up=False, stream=stream
+        )
+        return replace(member, node=replace(member.node, replication=replication))
+
+    view = model.view()
+    shard = {former, replica}
+    view = replace(view, members=tuple(seen(m) if m.task.id in shard else m for m in view.members))
+    heir = former if stream == "of all" else replica
+    assert failovers(plan(view, spec, Policy())) == [(heir, FailoverMode.FORCE)]
+
+
 def test_of_replicas_with_the_same_data_one_that_the_others_hear_takes_over():
     spec = Spec(3, 9)
     model = formed("abcabcabcabc", spec)
