@@ -9,7 +9,7 @@ more). As a replica it would claim the slot, were it to take its master's place.
 from collections.abc import Iterator
 
 from redis_fargate.topology.fleet import Fleet
-from redis_fargate.topology.slots import common, described, subtract
+from redis_fargate.topology.slots import common, described
 from redis_fargate.topology.steps import Outrank
 
 
@@ -21,11 +21,8 @@ def steps(fleet: Fleet) -> tuple[Outrank, ...]:
 def _steps(fleet: Fleet) -> Iterator[Outrank]:
     for believer in fleet.lives:
         for peer in believer.node.peers:
-            former = fleet.by_id.get(peer.id)
-            if former is None or not peer.slots or peer.slots == former.node.slots:
-                continue
-            stale = subtract(peer.slots, former.node.slots)
-            for owner in fleet.masters:
+            stale = fleet.given_away(peer)
+            for owner in fleet.masters if stale else ():
                 slots = common(stale, owner.node.slots)
                 older = owner.node.config_epoch < peer.config_epoch
                 if (
@@ -34,5 +31,6 @@ def _steps(fleet: Fleet) -> Iterator[Outrank]:
                     and not fleet.is_overrated(owner)
                     and not fleet.is_cut_off(owner)
                 ):
+                    former = fleet.by_id[peer.id]
                     why = f"{believer} believes that its slots {described(slots)} are {former}'s."
                     yield Outrank(owner.ref, former.ref, why)

@@ -220,10 +220,17 @@ class Fleet:
         peer = self._tables[one.node.id].get(other.node.id)
         return peer.config_epoch if peer else 0
 
+    def given_away(self, peer: Peer) -> SlotRanges:
+        """What somebody believes to be an observed node's, and is not by that one's own word."""
+        live = self.by_id.get(peer.id)
+        if live is None or not peer.slots or peer.slots == live.node.slots:
+            return ()
+        return subtract(peer.slots, live.node.slots)
+
     def is_overrated(self, live: Live) -> bool:
         """Whether others believe that a node has slots which it has given away."""
         lines = (self._tables[other.node.id].get(live.node.id) for other in self.lives)
-        return any(subtract(line.slots, live.node.slots) for line in lines if line)
+        return any(self.given_away(line) for line in lines if line)
 
     def is_banned(self, live: Live) -> bool:
         """Whether a node came back so soon after it was forgotten that the others do it again.

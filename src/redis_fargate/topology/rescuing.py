@@ -179,9 +179,20 @@ def _lacking(fleet: Fleet) -> int:
 
 
 def _mute(fleet: Fleet, gone: Entry) -> int:
-    """How many masters cannot vote about a node, since they do not know it and never will.
+    """How many masters cannot vote about a node, and never will.
 
-    Nodes tell each other of nobody who has no address. One loses its own when another node is found
-    there, as on AWS a new task may be.
+    Since they do not know it: nodes tell each other of nobody who has no address. One loses its own
+    when another node is found there, as on AWS a new task may be.
+
+    Or since they believe a newer claim to its slots, of one that has given them away. In Redis 7.0
+    only a claim that is newer still changes that, and who is gone makes none.
     """
-    return 0 if gone.address else sum(live not in gone.known_by for live in fleet.masters)
+    slots = next((slots for entry, slots in fleet.unserved if entry is gone), ())
+    return sum(
+        (not gone.address and live not in gone.known_by)
+        or any(
+            peer.config_epoch > gone.config_epoch and common(fleet.given_away(peer), slots)
+            for peer in live.node.peers
+        )
+        for live in fleet.masters
+    )

@@ -295,6 +295,39 @@ def test_the_replica_with_the_most_data_wins():
     assert (step.node.task_id, [rival.task_id for rival in step.rivals]) == (heir, [behind])
 
 
+@pytest.mark.parametrize(
+    ("believed", "mode"), [("newer", FailoverMode.TAKEOVER), ("older", FailoverMode.FORCE)]
+)
+def test_who_believes_that_another_had_the_slots_will_never_vote(believed, mode):
+    """Redis 7.0 believes the newer claim of a master that has given them away, for ever."""
+    spec = Spec(3, 3)
+    model = formed("abcabc", spec)
+    (heir,) = replicas_of(model, "t001")
+    gone = model.servers["t001"]
+    model.kill("t001")
+    view = model.view()
+    giver = model.servers["t003"]
+
+    def misled(member: Member) -> Member:
+        if member.task.id != "t002":
+            return member
+        slots = {gone.id: (), giver.id: normalized((*giver.slots, *gone.slots))}
+        peers = tuple(
+            replace(
+                peer,
+                slots=slots.get(peer.id, peer.slots),
+                config_epoch=gone.epoch + (believed == "newer")
+                if peer.id == giver.id
+                else peer.config_epoch,
+            )
+            for peer in member.node.peers
+        )
+        return replace(member, node=replace(member.node, peers=peers))
+
+    view = replace(view, members=tuple(map(misled, view.members)))
+    assert failovers(plan(view, spec, Policy())) == [(heir, mode)]
+
+
 @pytest.mark.parametrize("stream", ["of the master that it was", "of all"])
 def test_the_offset_of_a_former_master_counts_in_its_own_stream(stream):
     spec = Spec(3, 6)
