@@ -15,6 +15,7 @@ _QUESTIONS = (("CLUSTER", "NODES"), ("INFO", "server"), ("CONFIG", "GET", "clust
 _FRESH_MS = 2000
 """Every node asks somebody once a second."""
 _PATIENCE_S = 3.0
+_SURE_S = 1.0
 
 
 async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> None:
@@ -70,19 +71,21 @@ async def check_giver(step: MoveSlots, giver: NodeConnection, taker: NodeConnect
             that slots of it are another's.
 
     """
-    source, target = await together(map(node_table, (giver, taker)))
-    known = target.peer(step.source.id)
-    # What a node believes of slots that it imports no message changes.
-    imported = from_numbers(each.slot for each in target.open_slots if each.importing_from)
-    claimed = (*target.myself.slots, *imported, *(known.slots if known else ()))
-    heirs = [peer.id for peer in source.peers if peer.master_id == step.source.id]
     trouble = ""
-    if foreign := subtract(source.myself.slots, claimed):
-        trouble = f"its slots {described(foreign)} are another's"
-    elif known and known.flags & {"fail", "fail?"} and heirs:
-        trouble = f"it fails, and {heirs[0]} may have taken its place"
-    if trouble:
-        raise PreconditionFailed(
-            f"Expected {step.source} to be the owner of its slots before {step.target} takes some; "
-            f"by that one's table {trouble}. No more slots were moved."
-        )
+    async for _ in attempts(_SURE_S):  # the target may have heard first who else has got some
+        source, target = await together(map(node_table, (giver, taker)))
+        known = target.peer(step.source.id)
+        # What a node believes of slots that it imports no message changes.
+        imported = from_numbers(each.slot for each in target.open_slots if each.importing_from)
+        claimed = (*target.myself.slots, *imported, *(known.slots if known else ()))
+        heirs = [peer.id for peer in source.peers if peer.master_id == step.source.id]
+        if foreign := subtract(source.myself.slots, claimed):
+            trouble = f"its slots {described(foreign)} are another's"
+        elif known and known.flags & {"fail", "fail?"} and heirs:
+            trouble = f"it fails, and {heirs[0]} may have taken its place"
+        else:
+            return
+    raise PreconditionFailed(
+        f"Expected {step.source} to be the owner of its slots before {step.target} takes some; by "
+        f"that one's table {trouble}. No more slots were moved."
+    )
