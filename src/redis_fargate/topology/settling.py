@@ -11,7 +11,8 @@ looked for, in every slot that some table or our own note calls in flight:
 - a master imports slots from a node that is gone: no message changes what it believes of them, and
   with too many masters that are gone in its table it says that the cluster is down, and takes no
   keys. Those of which it has none are closed first.
-- nobody has: nothing was moved, or everything was, and only the state of being in flight is ended.
+- nobody has: nothing was moved, or everything was, and only the state of being in flight is ended;
+  where clients may still be sent on from, before where to.
 
 It comes before FORGET, by which servers end that state themselves, keys or not.
 """
@@ -164,8 +165,17 @@ def _orphans(fleet: Fleet) -> Iterator[CloseSlots]:
 
 
 def _closes(fleet: Fleet) -> Iterator[CloseSlots]:
-    for live in fleet.lives:
-        if open_slots := live.node.open_slots:
-            slots = from_numbers(each.slot for each in open_slots)
-            why = f"No key of the slots {described(slots)} is in flight."
-            yield CloseSlots(live.ref, slots, why)
+    """First where slots are given away: a key may come to who imports them until that has ended."""
+    both = [
+        (
+            live,
+            from_numbers(each.slot for each in live.node.open_slots if each.migrating_to),
+            from_numbers(each.slot for each in live.node.open_slots if each.importing_from),
+        )
+        for live in fleet.lives
+        if live.node.open_slots
+    ]
+    given = [(live, slots) for live, slots, _ in both if slots]
+    for live, slots in given or [(live, slots) for live, _, slots in both]:
+        why = f"No key of the slots {described(slots)} is in flight."
+        yield CloseSlots(live.ref, slots, why)

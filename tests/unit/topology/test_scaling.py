@@ -536,8 +536,11 @@ def test_open_slots_without_keys_are_closed_and_the_note_is_struck():
         owner.hostname: {"open_slots": (OpenSlot(slot, migrating_to=other.id),)},
         other.hostname: {"open_slots": (OpenSlot(slot, importing_from=owner.id),)},
     }
-    made = plan(seen(service, flags, moving=moving), service.spec, Policy())
-    assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
+    for side in (owner, other):  # the first sends clients on to the second while it is open
+        (step,) = plan(seen(service, flags, moving=moving), service.spec, Policy()).steps
+        assert (step.node.task_id, step.slots) == (side.hostname, moving)
+        assert isinstance(step, CloseSlots)
+        del flags[side.hostname]
     (step,) = plan(seen(service, {}, moving=moving), service.spec, Policy()).steps
     assert step == NoteMoving((), step.why, Phase.SETTLE)
 
@@ -624,8 +627,9 @@ def test_who_hides_keys_opens_a_slot_before_it_is_closed(version, first):
     made = plan(seen(service, flags), service.spec, Policy())
     assert type(made.steps[0]) is first
     opened = {"version": version, "open_slots": (OpenSlot(slot, importing_from=owner.id),)}
-    made = plan(seen(service, flags | {other.hostname: opened}), service.spec, Policy())
-    assert [type(step) for step in made.steps] == [CloseSlots, CloseSlots]
+    (step,) = plan(seen(service, flags | {other.hostname: opened}), service.spec, Policy()).steps
+    assert isinstance(step, CloseSlots)
+    assert step.node.task_id == owner.hostname
 
 
 def test_nothing_is_closed_while_a_task_may_have_keys():
