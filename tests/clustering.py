@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from redis import Redis
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
 
 from checking import assert_as_wanted, assert_others_agree
 from reconciling import Reconciler, tasks_of
@@ -150,6 +151,11 @@ class Cluster:
     def owner_first(self, slot: int) -> list[Member]:
         """The masters, from the one on that has a slot."""
         return sorted(self.masters(), key=lambda m: slot not in set(numbers(m.node.slots)))
+
+    def empty_slot(self, master: Member) -> int:
+        """One of its slots in which there is no key."""
+        filled = {key_slot(f"key:{number}".encode()) for number in range(KEYS)}
+        return next(slot for slot in numbers(master.node.slots) if slot not in filled)
 
     def look(self) -> list[object]:
         """What a step may not change that is refused."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
-from redis.crc import key_slot
 from redis.exceptions import RedisClusterException, RedisError
 
 from checking import assert_others_agree, key_of
@@ -359,8 +358,7 @@ def test_a_master_that_may_have_been_replaced_gives_no_slots(fleet: Fleet, case:
     cluster = Cluster(fleet, Spec(3, 3))
     alone, other, _ = cluster.masters()
     heir = cluster.replica_of(alone)
-    filled = {key_slot(f"key:{number}".encode()) for number in range(KEYS)}
-    slot = next(slot for slot in numbers(alone.node.slots) if slot not in filled)
+    slot = cluster.empty_slot(alone)
     step = move(alone, other, slot)
     replaced = f"are another's|{heir.node.id} may have taken its place"
 
