@@ -5,9 +5,9 @@ from collections.abc import Collection
 from redis_fargate.nodes.connection import NodeConnection
 from redis_fargate.nodes.errors import PreconditionFailed
 from redis_fargate.nodes.forming import node_table
-from redis_fargate.nodes.parse import parse_info, parse_nodes, parse_pongs
+from redis_fargate.nodes.parse import NodeTable, parse_info, parse_nodes, parse_pongs
 from redis_fargate.nodes.polling import attempts, together
-from redis_fargate.topology.slots import described, from_numbers, subtract
+from redis_fargate.topology.slots import SlotRanges, described, from_numbers, subtract
 from redis_fargate.topology.steps import MoveSlots
 from redis_fargate.topology.view import Role
 
@@ -16,6 +16,7 @@ _FRESH_MS = 2000
 """Every node asks somebody once a second."""
 _PATIENCE_S = 3.0
 _SURE_S = 1.0
+"""For so long a target may know better than its source what others got from that one."""
 
 
 async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> None:
@@ -44,8 +45,7 @@ async def check_contact(node: NodeConnection, gone: Collection[str] = ()) -> Non
         timeout_ms = int(setting[1]) if isinstance(setting, list) else 0
         pongs_ms = parse_pongs(str(nodes))
         ages_ms = {node_id: now_ms - heard_ms for node_id, heard_ms in pongs_ms.items()}
-        # What it believes of slots that it imports no message changes: their owner may be gone.
-        imported = from_numbers(each.slot for each in table.open_slots if each.importing_from)
+        imported = _imported(table)  # their owner may be gone
         voters = [
             peer.myself or ages_ms[peer.id] < timeout_ms / 2 + _FRESH_MS  # all are asked so often
             for peer in masters
@@ -72,12 +72,10 @@ async def check_giver(step: MoveSlots, giver: NodeConnection, taker: NodeConnect
 
     """
     trouble = ""
-    async for _ in attempts(_SURE_S):  # the target may have heard first who else has got some
+    async for _ in attempts(_SURE_S):
         source, target = await together(map(node_table, (giver, taker)))
         known = target.peer(step.source.id)
-        # What a node believes of slots that it imports no message changes.
-        imported = from_numbers(each.slot for each in target.open_slots if each.importing_from)
-        claimed = (*target.myself.slots, *imported, *(known.slots if known else ()))
+        claimed = (*target.myself.slots, *_imported(target), *(known.slots if known else ()))
         heirs = [peer.id for peer in source.peers if peer.master_id == step.source.id]
         if foreign := subtract(source.myself.slots, claimed):
             trouble = f"its slots {described(foreign)} are another's"
@@ -89,3 +87,8 @@ async def check_giver(step: MoveSlots, giver: NodeConnection, taker: NodeConnect
         f"Expected {step.source} to be the owner of its slots before {step.target} takes some; by "
         f"that one's table {trouble}. No more slots were moved."
     )
+
+
+def _imported(table: NodeTable) -> SlotRanges:
+    """The slots that a node imports: what it believes of them no message changes."""
+    return from_numbers(each.slot for each in table.open_slots if each.importing_from)
