@@ -10,7 +10,7 @@ from rig import Cli
 if TYPE_CHECKING:
     import subprocess
 
-MOMENTS = ["Starting the AWS endpoint", "Creating the cluster", "forming"]
+MOMENTS = ["Starting the AWS endpoint", "Creating the cluster", "Waiting for"]
 
 
 def wait_for(process: "subprocess.Popen[str]", words: str) -> None:

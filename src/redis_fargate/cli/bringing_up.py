@@ -73,6 +73,7 @@ def brought_up(options: Options, tell: Progress) -> Iterator[tuple[LocalCloud, R
                         process.check_that_it_runs()
                         check_that_tasks_live(cloud, count)
 
+                    tell("Waiting for the controller to form it …")
                     result = await_as_wanted(cloud, count, tell, check)
                     yield cloud, result
                 process.keep()

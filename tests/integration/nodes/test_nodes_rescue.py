@@ -425,21 +425,26 @@ def test_who_got_a_slot_is_believed_by_all(fleet: Fleet) -> None:
     former, owner, other = cluster.masters()
     slot = cluster.empty_slot(former)
 
-    def believed() -> str:
-        with cluster.client(other) as client:
+    def believed(by: Member = other) -> str | None:
+        with cluster.client(by) as client:
             ranges = client.execute_command("CLUSTER SLOTS")
-        return next(row[2][2].decode() for row in ranges if row[0] <= slot <= row[1])
+        owners = (row[2][2].decode() for row in ranges if row[0] <= slot <= row[1])
+        return next(owners, None)
+
+    def heard_epoch(by: Member) -> int:
+        with cluster.client(by) as client:
+            return int(client.cluster("nodes")[f"{former.task.address}:{PORT}"]["epoch"])
 
     with cluster.client(former) as giver, cluster.client(owner) as taker:
         giver.execute_command("CLUSTER DELSLOTS", slot)
         taker.execute_command("CLUSTER DELSLOTS", slot)
         taker.execute_command("CLUSTER ADDSLOTS", slot)
     bump(cluster, owner)
-    until(lambda: believed() == owner.node.id)
+    until(lambda: believed() == believed(former) == owner.node.id)
     newest = bump(cluster, former)
+    # Who has not heard of it yet would be told of it by the other one, and give up the slot.
+    until(lambda: heard_epoch(owner) == heard_epoch(other) == newest)
     with cluster.client(other) as client:
-        line = f"{former.task.address}:{PORT}"
-        until(lambda: int(client.cluster("nodes")[line]["epoch"]) == newest)
         client.execute_command("CLUSTER SETSLOT", slot, "NODE", former.node.id)
     steps = [step for step in cluster.plan().steps if isinstance(step, Outrank)]
     if owner.node.version.startswith("redis 7.0"):
