@@ -66,7 +66,7 @@ def _missing_tasks(fleet: Fleet, spec: Spec, policy: Policy) -> Iterator[str]:
             f"{running} of {spec.task_count} tasks run, and {spec.master_count} masters need a "
             "task each: forming waits for more."
         )
-    elif able < spec.master_count:
+    elif able < spec.master_count and running < spec.task_count:
         yield (
             f"{able} of {running} running tasks can be masters, and {spec.master_count} are "
             "wanted: forming waits for new tasks."
@@ -191,7 +191,8 @@ def _cast(fleet: Fleet, spec: Spec) -> _Cast:
         for task_id, live in lives.items()
         if live.node.master_id in by_id and by_id[live.node.master_id].node.slots
     }
-    master_count = max(spec.master_count, len(masters))
+    # More are wanted since the forming that was interrupted: they get their slots when it is over.
+    master_count = max(min(spec.master_count, len(lives) - len(followers)), len(masters))
     kept = place(zones, master_count, masters=masters, replicas=attached, followers=followers)
     free = place(zones, master_count, masters=list(kept), followers=followers)
     better = free if flaws(free, zones) < flaws(kept, zones) else kept

@@ -261,6 +261,19 @@ def _until_replicated(model, spec):
     Controller(model, spec).execute(Plan(steps=tuple(s for w in waves[: last + 1] for s in w)))
 
 
+def test_more_masters_are_wanted_than_an_interrupted_forming_left_possible():
+    model = Model(list("abcabc"))
+    _until_replicated(model, Spec(1, 5))
+    assert Controller(model, Spec(3, 3)).settle() == Plan()
+    assert_formed(model, Spec(3, 3))
+
+
+def test_new_tasks_are_awaited_by_an_interrupted_forming_that_lacks_masters():
+    model = Model(list("abca"))
+    _until_replicated(model, Spec(1, 3))
+    assert "1 of 4 running tasks can be masters" in Controller(model, Spec(3, 3)).plan().waiting[0]
+
+
 def test_a_master_that_is_stopping_amid_forming_is_awaited():
     model = Model(list("abcabc"))
     _until_replicated(model, Spec(3, 3))
