@@ -45,6 +45,9 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
     JOIN comes first. A replica that believes that its master owned what is another's by now waits,
     too: without a vote nobody would keep it from taking that back.
 
+    Without a vote nobody takes over where no master answers us and anybody else may still: that one
+    may have been given the slots while the replica was cut off.
+
     Where most masters are gone no more take over without a vote than it takes to have most of them
     again. More of them, and the others' votes could elect a rival of one that is cut off.
     """
@@ -79,6 +82,8 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
             takeovers.append((_acquaintances(heir), step))
         else:
             others.append(step)
+    if not fleet.masters and any(entry.listed for entry in fleet.entries):
+        takeovers.clear()
     takeovers.sort(key=lambda takeover: -takeover[0])
     return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)
 

@@ -446,6 +446,19 @@ def test_who_is_cut_off_does_not_take_over_first():
     assert made[0] in others
 
 
+def test_nobody_takes_what_the_only_other_master_may_have_been_given():
+    """It does not answer, and the replica was cut off before: nobody tells who serves the slots."""
+    model = formed("abab", Spec(2, 2))
+    controller = Controller(model, Spec(2, 2))
+    lost, silent = masters(model)
+    heirs = {replicas_of(model, task_id)[0] for task_id in (lost, silent)}
+    model.troubles[silent] = Trouble.UNREACHABLE
+    model.kill(lost)
+    assert not controller.plan().steps
+    model.kill(silent)
+    assert set(failovers(controller.plan())) == {(heir, FailoverMode.TAKEOVER) for heir in heirs}
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_master_that_runs_is_never_replaced(count):
     spec = Spec(2, 2)
