@@ -158,11 +158,25 @@ def _is_known(fleet: Fleet, live: Live) -> bool:
 def _is_behind(fleet: Fleet, heir: Live, gone: Entry) -> bool:
     """Whether a replica has not heard yet what others know.
 
-    That they serve slots of its master; or, by the epoch, that somebody may have served them, who
-    is gone as well. It would choose an epoch that has been used, and nobody would believe it.
+    That they serve slots of its master; that somebody has been given them, who does not answer us,
+    or whose replicas have what was written since; or, by the epoch, that somebody may have served
+    them, who is gone as well. It would choose an epoch that has been used, and nobody would believe
+    it.
     """
-    claim = next((peer.slots for peer in heir.node.peers if peer.id == gone.id), ())
-    return bool(common(claim, fleet.served)) or not fleet.knows_the_newest_epoch(heir)
+    if not fleet.knows_the_newest_epoch(heir):
+        return True
+    believed = next((peer for peer in heir.node.peers if peer.id == gone.id), None)
+    if believed is None:
+        return False
+    given = (
+        peer.config_epoch > believed.config_epoch and common(peer.slots, believed.slots)
+        for entry in fleet.entries
+        if entry is not gone and entry.slots and (entry.listed or heirs(fleet, entry))
+        for live in entry.known_by
+        for peer in live.node.peers
+        if peer.id == entry.id
+    )
+    return bool(common(believed.slots, fleet.served)) or any(given)
 
 
 def _acquaintances(live: Live) -> int:

@@ -95,28 +95,44 @@ def test_nobody_votes_about_a_master_that_he_never_knew():
 
 
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_replica_that_has_not_heard_who_serves_its_masters_slots_does_not_take_them(heard):
-    """Its claim would be newer than the one of the master that they were moved to."""
+@pytest.mark.parametrize("target_is_gone", [True, False])
+def test_a_replica_that_has_not_heard_whose_its_masters_slots_are_does_not_take_them(
+    heard, target_is_gone
+):
+    """Its claim would be newer than that of the master they were moved to, or of its replica."""
     spec = Spec(2, 2)
     model = formed("abab", spec)
     (heir,) = replicas_of(model, "t001")
     gone = model.servers["t001"]
     target = next(task_id for task_id in masters(model) if task_id != "t001")
-    model.kill("t001")
-    view = model.view()
+    (targets_heir,) = replicas_of(model, target)
+    taker = model.servers[target]
     half, moved = split(gone.slots, 1000)
+    all_of_it = normalized((*taker.slots, *moved))
+    model.kill("t001")
+    if target_is_gone:
+        model.kill(target)
+    view = model.view()
 
     def after_moving(member):
         node = member.node
         if member.task.id == target:
-            node = replace(node, slots=normalized((*node.slots, *moved)), config_epoch=9)
-        known = gone.slots if member.task.id == heir and not heard else half
-        peers = (replace(p, slots=known) if p.id == gone.id else p for p in node.peers)
+            node = replace(node, slots=all_of_it, config_epoch=9)
+        told = {} if member.task.id == heir and not heard else {gone.id: half, taker.id: all_of_it}
+        peers = (
+            replace(p, slots=told[p.id], config_epoch=9 if p.id == taker.id else p.config_epoch)
+            if p.id in told
+            else p
+            for p in node.peers
+        )
         return replace(member, node=replace(node, peers=tuple(peers)))
 
     view = replace(view, members=tuple(map(after_moving, view.members)))
-    expected = [(heir, FailoverMode.TAKEOVER)] if heard else []
-    assert failovers(plan(view, spec, Policy())) == expected
+    expected = {heir} if heard else set()
+    expected |= {targets_heir} if target_is_gone else set()
+    assert set(failovers(plan(view, spec, Policy()))) == {
+        (task_id, FailoverMode.TAKEOVER) for task_id in expected
+    }
 
 
 def superseded(model: Model, heir: str, successor: str, master: str = "t001") -> View:
