@@ -39,14 +39,17 @@ class Data:
     def excuse(self) -> None:
         """Write off what processes that have ended have taken with them.
 
-        Who was told to follow another master, when there were others, will lose its copies. So
-        will a replica of a former master that is a replica itself by now: it is to follow another;
-        and one of a slot's former owner, if somebody has heard of a newer one.
+        Who was told to follow another master, when there were others, will lose its copies, and who
+        has been replaced, when it hears of it. So will a replica of a former master that is a
+        replica itself by now: it is to follow another; and one of a slot's former owner, if
+        somebody has heard of a newer one.
         """
         servers = [
             server
             for server in self._net.servers()
-            if not server.other_data and (server.master is None or server.master.master)
+            if not server.other_data
+            and server.id not in self._net.replaced
+            and (server.master is None or server.master.master)
         ]
         claims = {
             (entry.id, entry.epoch, entry.slots)
