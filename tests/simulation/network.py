@@ -119,13 +119,13 @@ class Network:
         """Let them be answered, or expire; when the next one expires."""
         for address, expires_s in list(server.handshakes.items()):
             other = self.at.get(address)
-            if other is not None and not other.frozen and self.reaches(server, other):
+            if expires_s < self.now_s:  # while the server hung, perhaps
+                del server.handshakes[address]
+                server.touch()
+            elif other is not None and not other.frozen and self.reaches(server, other):
                 del server.handshakes[address]
                 if other is not server:
                     self._introduce(server, other)
-                server.touch()
-            elif expires_s < self.now_s:
-                del server.handshakes[address]
                 server.touch()
         return min(server.handshakes.values(), default=NEVER)
 
