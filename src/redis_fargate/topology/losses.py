@@ -70,6 +70,14 @@ def silent_heir(fleet: Fleet, gone: Entry) -> bool:
     )
 
 
+def silent_taker(fleet: Fleet) -> bool:
+    """Whether no master answers us and anybody else may still, who may have been given any slots.
+
+    A replica that was cut off meanwhile would not know, and nobody would be there to tell it.
+    """
+    return not fleet.masters and any(entry.listed for entry in fleet.entries)
+
+
 def loss(fleet: Fleet) -> Loss | None:
     """Tell what a formed cluster has lost for good; None if nothing.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from redis_fargate.topology import disbelieved, unheard
 from redis_fargate.topology.fleet import DOUBTFUL, Entry, Fleet, Live
-from redis_fargate.topology.losses import heirs, silent_heir
+from redis_fargate.topology.losses import heirs, silent_heir, silent_taker
 from redis_fargate.topology.slots import SlotRanges, common, described, subtract
 from redis_fargate.topology.steps import (
     AdvanceEpoch,
@@ -45,8 +45,7 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
     JOIN comes first. A replica that believes that its master owned what is another's by now waits,
     too: without a vote nobody would keep it from taking that back.
 
-    Without a vote nobody takes over where no master answers us and anybody else may still: that one
-    may have been given the slots while the replica was cut off.
+    Without a vote nobody takes what somebody who does not answer may have been given.
 
     Where most masters are gone no more take over without a vote than it takes to have most of them
     again. More of them, and the others' votes could elect a rival of one that is cut off.
@@ -82,7 +81,7 @@ def _failovers(fleet: Fleet) -> tuple[Failover, ...]:
             takeovers.append((_acquaintances(heir), step))
         else:
             others.append(step)
-    if not fleet.masters and any(entry.listed for entry in fleet.entries):
+    if silent_taker(fleet):
         takeovers.clear()
     takeovers.sort(key=lambda takeover: -takeover[0])
     return (*elected, *(step for _, step in takeovers[: max(lacking, 1)]), *others)

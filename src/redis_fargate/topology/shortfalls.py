@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from redis_fargate.topology import balancing, elections
 from redis_fargate.topology.fleet import Fleet
-from redis_fargate.topology.losses import heirs, loss
+from redis_fargate.topology.losses import heirs, loss, silent_heir, silent_taker
 from redis_fargate.topology.masters import masters
 from redis_fargate.topology.refusing import described_trouble
 from redis_fargate.topology.slots import count, described
@@ -44,9 +44,15 @@ def _losses(fleet: Fleet, policy: Policy) -> Iterator[str]:
             )
         elif entry.gone and entry.slots and (heirs(fleet, entry) or entry.id in elected):
             (heir, *_) = heirs(fleet, entry) or fleet.replicas(entry.id)
+            awaited = silent_heir(fleet, entry) or silent_taker(fleet)
             yield (
                 f"{entry} is gone and owned the slots {described(entry.slots)}: its replica {heir} "
-                "has to be elected in its place."
+                "has to be elected in its place"
+                + (
+                    ", once whoever may have more of its data answers or is gone."
+                    if awaited
+                    else "."
+                )
             )
     if lost is not None and not all(entry.id in elected for entry in lost.owners):
         yield f"{lost} " + (
