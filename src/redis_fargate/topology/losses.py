@@ -15,11 +15,9 @@ class Loss:
     slots: SlotRanges
     owners: tuple[Entry, ...]
     """Those that took it with them, as far as anybody remembers them."""
-
-    @property
-    def gone(self) -> tuple[str, ...]:
-        """Their node ids."""
-        return tuple(entry.id for entry in self.owners)
+    gone: tuple[str, ...]
+    """Ids of all who are gone without heirs, and own slots by anybody's table: theirs, too, and
+    those of which somebody serves what the others believe to be theirs."""
 
     def __str__(self) -> str:
         whose = " and ".join(map(str, self.owners)) or "their owner"
@@ -95,13 +93,14 @@ def loss(fleet: Fleet) -> Loss | None:
     if any(task.started_at_s is not None and task.id not in known for task in unheard):
         return None
     held = list(fleet.served)
-    owners: list[Entry] = []
+    heirless: list[Entry] = []
     for entry in fleet.entries:
-        if not subtract(entry.slots, fleet.served):
-            continue
-        if entry.gone and not heirs(fleet, entry):
-            owners.append(entry)
+        if entry.slots and entry.gone and not heirs(fleet, entry):
+            heirless.append(entry)
         else:
             held += entry.slots
     slots = subtract(ALL_SLOTS, held)
-    return Loss(slots, tuple(owners)) if slots else None
+    if not slots:
+        return None
+    owners = tuple(entry for entry in heirless if subtract(entry.slots, fleet.served))
+    return Loss(slots, owners, tuple(entry.id for entry in heirless))

@@ -409,6 +409,35 @@ def test_lost_slots_that_others_believe_to_be_a_masters_are_that_ones(givers):
     assert adopted == (parts if givers == 2 else {owners[0].id: normalized(gone.slots)})
 
 
+def test_who_took_a_masters_place_and_is_gone_does_not_count_as_a_master():
+    """That one has not heard of it and serves on: nobody who believes it would adopt anything."""
+    service = Service("abcabc", SPEC)
+    model = service.model
+    lose_a_shard(service)
+    replaced, believer = (server for server in model.servers.values() if server.slots)
+    task_id = next(t for t, s in model.servers.items() if s.master_id == replaced.id)
+    elected = model.servers[task_id].id
+    model.kill(task_id)
+
+    def having_heard(peer):
+        if peer.id == elected:
+            return replace(
+                peer, role=Role.MASTER, master_id=None, slots=replaced.slots, config_epoch=9
+            )
+        return replace(peer, slots=()) if peer.id == replaced.id else peer
+
+    view = model.view()
+    members = [
+        replace(m, node=replace(m.node, peers=tuple(map(having_heard, m.node.peers))))
+        if m.node.id == believer.id
+        else m
+        for m in view.members
+    ]
+    steps = plan(replace(view, members=tuple(members)), service.spec, REBUILD).steps
+    assert {type(step) for step in steps} == {AdoptSlots}
+    assert all(elected in step.gone for step in steps)
+
+
 def test_nothing_is_given_up_while_somebody_may_have_it():
     service = Service("abcabc", SPEC)
     model = service.model
