@@ -136,14 +136,14 @@ def _first(fleet: Fleet, master: Live) -> Live | None:
     return master if master in able else next(iter(able), None)
 
 
-def _claim(gone: Entry, slots: SlotRanges) -> int:
-    """The newest epoch by which somebody believes some slots to be those of who is gone, or 0."""
+def _claim(entry: Entry, slots: SlotRanges) -> int:
+    """The newest epoch by which somebody believes any of some slots to be its own, or 0."""
     return max(
         (
             peer.config_epoch
-            for live in gone.known_by
+            for live in entry.known_by
             for peer in live.node.peers
-            if peer.id == gone.id and common(peer.slots, slots)
+            if peer.id == entry.id and common(peer.slots, slots)
         ),
         default=0,
     )
@@ -168,12 +168,9 @@ def _is_behind(fleet: Fleet, heir: Live, gone: Entry) -> bool:
     if believed is None:
         return False
     given = (
-        peer.config_epoch > believed.config_epoch and common(peer.slots, believed.slots)
+        _claim(entry, believed.slots) > believed.config_epoch
         for entry in fleet.entries
         if entry is not gone and entry.slots and (entry.listed or heirs(fleet, entry))
-        for live in entry.known_by
-        for peer in live.node.peers
-        if peer.id == entry.id
     )
     return bool(common(believed.slots, fleet.served)) or any(given)
 
