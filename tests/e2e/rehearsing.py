@@ -1,7 +1,6 @@
 """A rehearsal as a user runs it, and what has to be true of any."""
 
 import json
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,8 @@ def rehearsed(home: Path, *options: str) -> Rehearsed:
     arguments = ["rehearse", "--load", "60", "--port", str(cli.port), "--report", str(report)]
     for limit in LIMITS:
         arguments += ["--limit", limit]
-    process = cli.start(*arguments, *options, "--json")
-    try:
+    with cli.started(*arguments, *options, "--json") as process:
         said, told = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        process.send_signal(signal.SIGINT)  # if it still runs: it takes its cloud down, too
-        process.wait()
     assert process.returncode in {0, 1}, told
     assert "Traceback" not in told
     cli.assert_nothing_left()

@@ -52,8 +52,10 @@ class Cli:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """A command under way; interrupted if it still runs in the end: it takes its cloud down."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "redis_fargate.cli", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -61,6 +63,11 @@ class Cli:
             stderr=subprocess.PIPE,
             text=True,
         )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
 
     def run(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; it must exit with ``code``, and never with a traceback."""

@@ -23,10 +23,10 @@ def wait_for(process: "subprocess.Popen[str]", words: str) -> None:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_during_up(cli: Cli, moment: str) -> None:
-    process = cli.start("local", "up", "--port", str(cli.port))
-    wait_for(process, moment)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with cli.started("local", "up", "--port", str(cli.port)) as process:
+        wait_for(process, moment)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
     cli.assert_nothing_left()
@@ -34,10 +34,9 @@ def test_ctrl_c_during_up(cli: Cli, moment: str) -> None:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_up_itself_is_killed(cli: Cli, moment: str) -> None:
-    process = cli.start("local", "up", "--port", str(cli.port))
-    wait_for(process, moment)
-    process.kill()
-    process.communicate(timeout=60)
+    with cli.started("local", "up", "--port", str(cli.port)) as process:
+        wait_for(process, moment)
+        process.kill()
     cli.assert_nothing_left()
 
 

@@ -27,11 +27,7 @@ def test_the_report_of_all(rehearsal: Rehearsed) -> None:
     assert_reported(rehearsal, "valkey 9.1")
 
 
-def test_data_that_gets_lost_fails_a_scenario(cli: Cli) -> None:
-    process = cli.start("rehearse", "--scenario", "kill-replica", "--port", str(cli.port))
-    assert process.stderr
-    while "crashes …" not in (line := process.stderr.readline()):
-        assert line, "it ended before the replica crashed"
+def _flush_all(cli: Cli) -> None:
     with clients_of(cli) as clients:
         secret = clients.secrets.get_secret_value(SecretId="redis-local-password")
         addresses = discovered(clients)
@@ -39,8 +35,18 @@ def test_data_that_gets_lost_fails_a_scenario(cli: Cli) -> None:
         # A replica refuses, and one is dead; somebody else's mistake it is all the same.
         with suppress(RedisError), Redis(address, PORT, password=secret["SecretString"]) as client:
             client.flushall()
-    said, told = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 1, told
+
+
+def test_data_that_gets_lost_fails_a_scenario(cli: Cli) -> None:
+    with cli.started(
+        "rehearse", "--scenario", "kill-replica", "--port", str(cli.port)
+    ) as rehearsal:
+        assert rehearsal.stderr
+        while "crashes …" not in (line := rehearsal.stderr.readline()):
+            assert line, "it ended before the replica crashed"
+        _flush_all(cli)
+        said, told = rehearsal.communicate(timeout=TIMEOUT_S)
+    assert rehearsal.returncode == 1, told
     assert "acknowledged writes are lost that a living node had." in said
     assert "1 of 1 scenarios failed." in said
     row = next(line for line in said.splitlines() if line.startswith("kill-replica"))
