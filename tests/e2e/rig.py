@@ -67,7 +67,7 @@ class Cli:
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate()
+            process.communicate(timeout=60)
 
     def run(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; it must exit with ``code``, and never with a traceback."""
