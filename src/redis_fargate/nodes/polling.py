@@ -18,12 +18,14 @@ async def attempts(patience_s: float, slowest_s: float = SLOWEST_PAUSE_S) -> Asy
     """
     clock = asyncio.get_running_loop().time
     start = clock()
+    # One sum for all: rounded otherwise, the end can have come for the pause and not for the loop.
+    end = start + patience_s
     pause_s = FIRST_PAUSE_S
-    while (waited_s := clock() - start) < patience_s:
-        yield waited_s
-        await asyncio.sleep(min(pause_s, start + patience_s - clock()))
+    while (now := clock()) < end:
+        yield now - start
+        await asyncio.sleep(min(pause_s, end - clock()))
         pause_s = min(pause_s * 1.5, slowest_s)
-    yield waited_s
+    yield now - start
 
 
 async def together(works: Iterable[Awaitable[T]]) -> list[T]:
