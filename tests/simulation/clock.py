@@ -11,6 +11,12 @@ T = TypeVar("T")
 
 EPOCH_S = 1_700_000_000.0
 """What ``time.time`` says when a history begins."""
+_MOST_AT_ONCE = 1_000_000
+"""Callbacks at one instant, of which a program that waits for nothing makes any number."""
+
+
+class TimeStandsStill(RuntimeError):
+    """The program goes on without ever waiting, and would do so for ever."""
 
 
 class Timer:
@@ -67,10 +73,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _run(self, task: asyncio.Task[T]) -> T:
         ready, timers = self._ready, self._timers
+        at_once = 0
         while not task.done():
             if ready:
+                at_once += 1
+                if at_once > _MOST_AT_ONCE:
+                    raise TimeStandsStill(f"since {self.now_s} s somebody has not waited at all")
                 callback, args, context = ready.popleft()
             else:
+                at_once = 0
                 _, _, timer = heapq.heappop(timers)
                 if timer.callback is None:
                     continue

@@ -13,7 +13,7 @@ from redis_fargate.topology.spec import OnDataLoss, Spec
 from redis_fargate.topology.view import Marker, View
 
 from . import slots as sets
-from .clock import VirtualLoop
+from .clock import TimeStandsStill, VirtualLoop
 from .commands import answer
 from .controlling import Controller, virtual_time
 from .ecs import Service
@@ -116,7 +116,10 @@ class History:
             except Exception as error:  # noqa: BLE001 - a bug is to be found by its seed, too
                 broken = repr(error)
                 self.log += traceback.format_exc().splitlines()
-            self.loop.run(self.controller.abandon())
+            try:
+                self.loop.run(self.controller.abandon())
+            except TimeStandsStill as error:
+                broken = broken or repr(error)
         return Ended(self.seed, broken, self.hopeless, self.controller.runs, tuple(self.log))
 
     async def _play(self) -> None:
