@@ -60,8 +60,21 @@ class Data:
         for key, version in self.acknowledged.items():
             bit = 1 << KEY_SLOTS[key]
             owned = [(node_id, epoch) for node_id, epoch, slots in claims if slots & bit]
-            left = newest((each for each in servers if not _is_outdated(each, bit, owned)), key)
-            self.acknowledged[key] = min(version, left)
+            current = [each for each in servers if not self._is_outdated(each, bit, owned)]
+            self.acknowledged[key] = min(version, newest(current, key))
+
+    def _is_outdated(self, replica: Server, slot: int, claims: Iterable[tuple[str, int]]) -> bool:
+        """Whether its master does not own a slot any more, but one of these does.
+
+        The replica may have heard of that; of one that its master is being given it has new keys.
+        """
+        master = replica.master
+        if master is None:
+            return False
+        if all(epoch <= master.epoch or node_id == master.id for node_id, epoch in claims):
+            return False
+        given = on_their_way(self._net.servers(), master.id)
+        return bool(slot & (master.slots | ~given))
 
     def excuse_election(self, winner: Server) -> None:
         """Write off what the winner's master had not copied to it.
@@ -173,16 +186,6 @@ class Data:
             found = owner.keys.get(key, 0) if owner else 0
             if found < version:
                 raise Broken(f"I1: {key} was written as {version}, and reads as {found}")
-
-
-def _is_outdated(replica: Server, slot: int, claims: Iterable[tuple[str, int]]) -> bool:
-    """Whether its master does not own a slot any more, as it believes, but one of these does."""
-    master = replica.master
-    return (
-        master is not None
-        and bool(master.slots & slot)
-        and any(epoch > master.epoch and node_id != master.id for node_id, epoch in claims)
-    )
 
 
 def newest(servers: Iterable[Server], key: str) -> int:
