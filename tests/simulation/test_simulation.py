@@ -1,8 +1,12 @@
 """Many histories in a time that a test run can spare; ``make simulate`` plays more of them."""
 
+import asyncio
 import os
 from multiprocessing import Pool
 
+import pytest
+
+from .clock import TimeStandsStill, VirtualLoop
 from .history import Ended, play
 from .playing import played, prepare
 
@@ -36,3 +40,12 @@ def test_a_seed_is_a_history() -> None:
     seeds = range(FIRST, FIRST + 5)
     with Pool(PROCESSES, initializer=prepare) as pool:
         assert pool.map(play, seeds) == pool.map(play, seeds)
+
+
+def test_who_never_waits_is_told_of() -> None:
+    async def go_on() -> None:
+        for _ in range(2_000_000):
+            await asyncio.sleep(0)
+
+    with pytest.raises(TimeStandsStill, match=r"since 0\.0 s"):
+        VirtualLoop().run(go_on())
