@@ -105,12 +105,13 @@ class Cli:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
-                    about = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                    command = (entry / "cmdline").read_bytes()
+                    about = (entry / "environ").read_bytes() + command
                     about += os.fsencode((entry / "cwd").readlink())
                 except OSError:
                     continue
                 if os.fsencode(self.home) in about:
-                    found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")[:99]
+                    found[int(entry.name)] = os.fsdecode(command).replace("\0", " ")[:99]
         return found
 
     def assert_nothing_left(self) -> None:

@@ -86,10 +86,15 @@ def test_with_tls(
     assert ours(stopped(cluster.master))[-1] == "stopping: it has taken over."
 
 
+def has_failed(line: dict[str, str]) -> bool:
+    return bool({"fail", "fail?"} & set(line["flags"].split(",")))
+
+
 def test_ends_at_once_with_nothing_to_hand_over(
     start: Starter, environment: dict[str, str]
 ) -> None:
-    cluster = Cluster(start, environment, Spec(1, 1))
+    quick = environment | {"REDIS_CONFIG": "cluster-node-timeout 1000\n"}
+    cluster = Cluster(start, quick, Spec(1, 1))
     blank = start(environment)
     assert ours(stopped(blank)) == [
         "stopping: this master has no slots, there is nothing to hand over."
@@ -98,6 +103,8 @@ def test_ends_at_once_with_nothing_to_hand_over(
     assert ours(stopped(replica)) == [
         "stopping: this node is no master, there is nothing to hand over."
     ]
+    with cluster.master.client() as client:
+        until(lambda: any(has_failed(node) for node in client.cluster("nodes").values()))
     assert ours(stopped(cluster.master)) == ["stopping: no replica is online that could take over."]
 
 
