@@ -1,5 +1,6 @@
 """Serving slots again whose data is lost. Where it is not, that would lose it."""
 
+from redis_fargate.nodes.bumping import use_up_epoch
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
@@ -19,7 +20,8 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
 
     Raises:
         PreconditionFailed: the node is a replica; by its table somebody who is not gone owns a
-            slot; a former owner answers; or the node is out of contact with the others.
+            slot; a former owner answers; the node is out of contact with the others; or one of the
+            replicas is none any more.
         StepFailed: it does not serve the slots.
 
     """
@@ -46,6 +48,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
         )
     await together(check_silent(peer, connections) for peer in table.peers if peer.id in step.gone)
     await check_contact(connection, step.gone)
+    await use_up_epoch(step.replicas, connections)
     bounds = [bound for piece in slots for bound in (piece.first, piece.last)]
     await connection.pipeline(
         ("MULTI",),

@@ -1,5 +1,7 @@
 """Raising epochs. A master's, against one that lives, would take its slots away."""
 
+from collections.abc import Iterable
+
 from redis_fargate.nodes.connection import Connections, NodeConnection
 from redis_fargate.nodes.contact import check_contact
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
@@ -8,7 +10,7 @@ from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.parse import parse_info
 from redis_fargate.nodes.polling import attempts, together
 from redis_fargate.topology.slots import common
-from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, Outrank
+from redis_fargate.topology.steps import AdvanceEpoch, BumpEpoch, NodeRef, Outrank
 from redis_fargate.topology.view import Role
 
 _NEWS_S = 2.0
@@ -39,10 +41,7 @@ async def bump_epoch(step: BumpEpoch, connections: Connections) -> None:
 
 
 async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
-    """CLUSTER BUMPEPOCH on a replica, unless the first one hears of the master's epoch in time.
-
-    A replica claims nothing by its own epoch: it tells the others only that this one is used. Who
-    has the newest epoch that it knows stays as it is, and the next one is asked.
+    """Use up an epoch on a replica, unless the first one hears of the master's in time.
 
     Raises:
         PreconditionFailed: a node is no replica any more.
@@ -54,7 +53,28 @@ async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
         info = parse_info(str(await first.call("CLUSTER", "INFO")))
         if int(info["cluster_current_epoch"]) >= step.epoch:
             return
-    for node in step.nodes:
+    if not await use_up_epoch(step.nodes, connections):
+        raise StepFailed(
+            f"Expected one of {', '.join(map(str, step.nodes))} to use up config epoch "
+            f"{step.epoch}; each had the newest that it knows already. An election may choose the "
+            "same."
+        )
+
+
+async def use_up_epoch(replicas: Iterable[NodeRef], connections: Connections) -> bool:
+    """CLUSTER BUMPEPOCH on one of some replicas, so that an election takes a newer epoch.
+
+    A replica claims nothing by its own epoch: it tells the others only that this one is used. Who
+    has the newest epoch that it knows stays as it is, and the next one is asked.
+
+    Returns:
+        Whether one did so.
+
+    Raises:
+        PreconditionFailed: a node is no replica any more.
+
+    """
+    for node in replicas:
         connection = await connections.to(node)
         table = await node_table(connection)
         if table.myself.role is not Role.REPLICA:
@@ -63,11 +83,8 @@ async def advance_epoch(step: AdvanceEpoch, connections: Connections) -> None:
                 "Nothing was changed."
             )
         if await _has_bumped(connection):
-            return
-    raise StepFailed(
-        f"Expected one of {', '.join(map(str, step.nodes))} to use up config epoch {step.epoch}; "
-        "each had the newest that it knows already. An election may choose the same."
-    )
+            return True
+    return False
 
 
 async def outrank(step: Outrank, connections: Connections) -> None:

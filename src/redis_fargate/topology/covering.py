@@ -18,7 +18,7 @@ from redis_fargate.topology.slots import (
     subtract,
 )
 from redis_fargate.topology.spec import OnDataLoss, Policy, Spec
-from redis_fargate.topology.steps import AdoptSlots, Phase, Reset
+from redis_fargate.topology.steps import AdoptSlots, NodeRef, Phase, Reset
 from redis_fargate.topology.view import Role
 
 
@@ -45,7 +45,19 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
         return ()
     able = [live for live in adopters if lost.slots == _free(live, lost)]
     shares = shared_out(lost.slots, able) if able else _each_its_own(fleet, lost)
-    return tuple(AdoptSlots(live.ref, share, lost.gone, str(lost)) for live, share in shares)
+    return tuple(
+        AdoptSlots(live.ref, share, lost.gone, _replicas(fleet, live), str(lost))
+        for live, share in shares
+    )
+
+
+def _replicas(fleet: Fleet, master: Live) -> tuple[NodeRef, ...]:
+    """All, its own first; none if it has none that could be elected."""
+    if not fleet.followers(master):
+        return ()
+    replicas = [live for live in fleet.running if live.node.role is Role.REPLICA]
+    replicas.sort(key=lambda live: live.node.master_id != master.node.id)
+    return tuple(live.ref for live in replicas)
 
 
 def _free(live: Live, lost: Loss) -> SlotRanges:

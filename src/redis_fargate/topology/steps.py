@@ -84,6 +84,10 @@ class AdoptSlots:
     slots: SlotRanges
     gone: tuple[str, ...]
     """Ids of the nodes that the tables may still name as owners."""
+    replicas: tuple[NodeRef, ...]
+    """One of them uses up an epoch before the node takes the next: its own first, of which the
+    others elect one if it has just been cut off. With the same epoch the node might win against
+    that one, and what clients had written there would be lost. None if it has no replica."""
     why: str
     phase: Phase = Phase.COVER
 

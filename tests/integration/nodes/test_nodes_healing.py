@@ -272,7 +272,7 @@ def test_who_is_cut_off_adopts_nothing(fleet: Fleet) -> None:
     """It would claim all it has anew, beside a replica of its own that others may be electing."""
     cluster = Cluster(fleet, Spec(4, 0))
     lonely, gone, *_ = cluster.masters()
-    adopt = AdoptSlots(ref(lonely), gone.node.slots, (gone.node.id,), "Because.")
+    adopt = AdoptSlots(ref(lonely), gone.node.slots, (gone.node.id,), (), "Because.")
 
     async def take() -> None:
         async with Connections(SETTINGS) as connections:

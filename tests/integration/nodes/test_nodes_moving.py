@@ -524,16 +524,20 @@ REFUSED = {
     "move from a replica": (lambda s: move(replica(s), s.masters()[1], 0), "is a replica"),
     "adopt from the living": (
         lambda s: AdoptSlots(
-            ref(s.masters()[0]), s.masters()[1].node.slots, (s.masters()[1].node.id,), "Because."
+            ref(s.masters()[0]),
+            s.masters()[1].node.slots,
+            (s.masters()[1].node.id,),
+            (),
+            "Because.",
         ),
         "to have stopped; it answers",
     ),
     "adopt from who is not said to be gone": (
-        lambda s: AdoptSlots(ref(s.masters()[0]), s.masters()[1].node.slots, (), "Because."),
+        lambda s: AdoptSlots(ref(s.masters()[0]), s.masters()[1].node.slots, (), (), "Because."),
         "owns",
     ),
     "adopt by a replica": (
-        lambda s: AdoptSlots(ref(replica(s)), s.masters()[1].node.slots, (), "Because."),
+        lambda s: AdoptSlots(ref(replica(s)), s.masters()[1].node.slots, (), (), "Because."),
         "it is a replica of",
     ),
     "reset a master": (lambda s: Reset(ref(s.masters()[0]), None, "Because."), "a master with"),

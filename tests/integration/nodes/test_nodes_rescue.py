@@ -11,6 +11,7 @@ from redis.cluster import RedisCluster
 
 from checking import key_of
 from clustering import SETTINGS, Cluster, ref
+from redis_fargate.nodes import contact
 from redis_fargate.nodes.connection import Connections
 from redis_fargate.nodes.errors import PreconditionFailed, StepFailed
 from redis_fargate.nodes.execute import execute
@@ -21,6 +22,7 @@ from redis_fargate.topology.plan import Plan
 from redis_fargate.topology.slots import from_numbers
 from redis_fargate.topology.spec import Spec
 from redis_fargate.topology.steps import (
+    AdoptSlots,
     AdvanceEpoch,
     BumpEpoch,
     Failover,
@@ -417,6 +419,35 @@ def test_no_claim_is_as_new_as_the_one_that_a_cut_off_master_made(fleet: Fleet, 
         assert claims(cluster, heir)[0] > epoch
     until(lambda: claims(cluster, one)[1] == b"slave")
     cluster.assert_whole()
+
+
+def test_no_successor_has_the_epoch_that_an_adopter_took(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cut falls between the check and the claim, and no look comes before the election."""
+    cluster = Cluster(fleet, Spec(3, 3), cluster_node_timeout="5000")
+    adopter, owner, other = sorted(cluster.masters(), key=lambda master: master.node.id)
+    heir = cluster.replica_of(adopter)
+    replicas = (ref(heir), ref(cluster.replica_of(other)))
+    slot = cluster.empty_slot(owner)
+    for member in (owner, adopter):
+        with cluster.client(member) as client:
+            client.execute_command("CLUSTER DELSLOTS", slot)
+    adopt = AdoptSlots(ref(adopter), from_numbers([slot]), (), replicas, "Because.")
+    before = claims(cluster, adopter)
+    with pytest.raises(PreconditionFailed, match="to be a replica before it uses up an epoch"):
+        take(replace(adopt, replicas=(ref(owner),)))
+    assert claims(cluster, adopter) == before
+    monkeypatch.setattr(contact, "_FRESH_MS", 60_000)
+    with cluster.cut_off(adopter):
+        take(adopt)
+        epoch, _ = claims(cluster, adopter)
+        assert epoch > before[0]
+        until(lambda: claims(cluster, heir)[1] == b"master", deadline_s=120)
+        assert claims(cluster, heir)[0] > epoch
+    with cluster.client(adopter) as client:
+        mine = f"{adopter.task.address}:{PORT}"
+        until(lambda: client.cluster("nodes")[mine]["slots"] == [[str(slot)]])
 
 
 def test_who_got_a_slot_is_believed_by_all(fleet: Fleet) -> None:

@@ -365,6 +365,22 @@ def test_a_lost_shard_stays_lost_unless_the_policy_says_otherwise():
     assert "is lost" in made.steps[0].why
 
 
+def test_an_epoch_is_used_up_on_a_replica_of_who_adopts_slots_before():
+    service = Service("abcabc", SPEC)
+    lose_a_shard(service)
+    servers = service.model.servers
+    left = {server.id for server in servers.values() if server.master_id}
+    steps = planned(service, REBUILD).steps
+    assert len(steps) == 2
+    for step in steps:
+        assert {replica.id for replica in step.replicas} == left
+        assert servers[step.replicas[0].task_id].master_id == step.node.id
+    alone = steps[0].replicas[0].task_id
+    service.model.kill(alone)
+    replicas = {step.node: step.replicas for step in planned(service, REBUILD).steps}
+    assert replicas == {steps[0].node: (), steps[1].node: steps[1].replicas[:1]}
+
+
 def test_a_new_task_takes_a_lost_shard_if_there_is_one():
     service = Service("abcabc", SPEC)
     lose_a_shard(service)
