@@ -50,7 +50,7 @@ class Cluster:
             with self.client(member) as client:
                 replicas = spec.replica_count // spec.master_count
                 assert client.execute_command("WAIT", replicas, 10_000) >= replicas
-        self.reconcile()
+        self.until(lambda _: all(member.node for member in self.reconciler.members))
 
     def reconcile(self) -> Plan:
         return asyncio.run(self.reconciler.run())
