@@ -8,7 +8,7 @@ from redis_fargate.nodes.forgetting import check_silent
 from redis_fargate.nodes.forming import node_table
 from redis_fargate.nodes.polling import together
 from redis_fargate.topology.slots import common, described, subtract
-from redis_fargate.topology.steps import AdoptSlots
+from redis_fargate.topology.steps import AdoptSlots, NodeRef
 from redis_fargate.topology.view import Role
 
 
@@ -21,7 +21,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
     Raises:
         PreconditionFailed: the node is a replica; by its table somebody who is not gone owns a
             slot; a former owner answers; the node is out of contact with the others; or one of the
-            replicas is none any more.
+            replicas is none any more, or believes that the node has failed.
         StepFailed: it does not serve the slots.
 
     """
@@ -48,6 +48,7 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
         )
     await together(check_silent(peer, connections) for peer in table.peers if peer.id in step.gone)
     await check_contact(connection, step.gone)
+    await together(_check_replica(replica, step, connections) for replica in step.replicas)
     await use_up_epoch(step.replicas, connections)
     bounds = [bound for piece in slots for bound in (piece.first, piece.last)]
     await connection.pipeline(
@@ -60,3 +61,19 @@ async def adopt_slots(step: AdoptSlots, connections: Connections) -> None:
     missing = subtract(slots, (await node_table(connection)).myself.slots)
     if missing:
         raise StepFailed(f"{step.node} was given slots, and does not serve {described(missing)}.")
+
+
+async def _check_replica(replica: NodeRef, step: AdoptSlots, connections: Connections) -> None:
+    """See that a replica of the node is not about to be elected, with an older epoch than it got.
+
+    Raises:
+        PreconditionFailed: it believes that the node has failed.
+
+    """
+    table = await node_table(await connections.to(replica))
+    master = table.peer(step.node.id)
+    if table.myself.master_id == step.node.id and master and "fail" in master.flags:
+        raise PreconditionFailed(
+            f"Expected {step.node} to be well before it gets slots; its replica {replica} believes "
+            "that it has failed, and may be elected in its place. Nothing was changed."
+        )

@@ -40,7 +40,7 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
         )
     if not all(live in fleet.components[0] for live in candidates):
         return ()  # JOIN comes first: a claim counts where its owner is known
-    adopters = [live for live in candidates if fleet.knows_the_newest_epoch(live)]
+    adopters = [live for live in candidates if _may_adopt(fleet, live)]
     if not adopters:
         return ()
     able = [live for live in adopters if lost.slots == _free(live, lost)]
@@ -51,13 +51,34 @@ def steps(fleet: Fleet, spec: Spec, policy: Policy) -> tuple[AdoptSlots | Reset,
     )
 
 
+def _may_adopt(fleet: Fleet, master: Live) -> bool:
+    """Whether its claim is the newest, and no replica is about to be elected in its place.
+
+    One that had asked for votes before would be, as lost slots that are adopted lower the number of
+    votes that it needs.
+    """
+    return fleet.knows_the_newest_epoch(master) and not any(
+        peer.id == master.node.id and "fail" in peer.flags
+        for replica in _heirs(fleet, master)
+        for peer in replica.node.peers
+    )
+
+
+def _heirs(fleet: Fleet, master: Live) -> list[Live]:
+    return [live for live in fleet.followers(master) if not fleet.is_cut_off(live)]
+
+
 def _replicas(fleet: Fleet, master: Live) -> tuple[NodeRef, ...]:
-    """All, its own first; none if it has none that could be elected."""
-    if not fleet.followers(master):
-        return ()
-    replicas = [live for live in fleet.running if live.node.role is Role.REPLICA]
-    replicas.sort(key=lambda live: live.node.master_id != master.node.id)
-    return tuple(live.ref for live in replicas)
+    """Those that the others hear, its own first; none if it has none that could be elected."""
+    heirs = _heirs(fleet, master)
+    others = (
+        live
+        for live in fleet.running
+        if live.node.role is Role.REPLICA
+        and live.node.master_id != master.node.id
+        and not fleet.is_cut_off(live)
+    )
+    return tuple(live.ref for live in (*heirs, *others)) if heirs else ()
 
 
 def _free(live: Live, lost: Loss) -> SlotRanges:
@@ -75,6 +96,6 @@ def _each_its_own(fleet: Fleet, lost: Loss) -> Iterator[tuple[Live, SlotRanges]]
     left = lost.slots
     for live in fleet.masters:
         share = common(left, _free(live, lost))
-        if share and live.task.running and fleet.knows_the_newest_epoch(live):
+        if share and live.task.running and _may_adopt(fleet, live):
             left = subtract(left, share)
             yield live, share

@@ -429,24 +429,30 @@ def test_no_successor_has_the_epoch_that_an_adopter_took(
     adopter, owner, other = sorted(cluster.masters(), key=lambda master: master.node.id)
     heir = cluster.replica_of(adopter)
     replicas = (ref(heir), ref(cluster.replica_of(other)))
-    slot = cluster.empty_slot(owner)
+    slot, last = cluster.empty_slot(owner), owner.node.slots[-1].last
     for member in (owner, adopter):
         with cluster.client(member) as client:
-            client.execute_command("CLUSTER DELSLOTS", slot)
+            client.execute_command("CLUSTER DELSLOTS", slot, last)
     adopt = AdoptSlots(ref(adopter), from_numbers([slot]), (), replicas, "Because.")
     before = claims(cluster, adopter)
     with pytest.raises(PreconditionFailed, match="to be a replica before it uses up an epoch"):
         take(replace(adopt, replicas=(ref(owner),)))
     assert claims(cluster, adopter) == before
     monkeypatch.setattr(contact, "_FRESH_MS", 60_000)
-    with cluster.cut_off(adopter):
+    mine = f"{adopter.task.address}:{PORT}"
+    with cluster.client(heir) as successor, cluster.cut_off(adopter):
+        successor.config_set("cluster-replica-no-failover", "yes")
         take(adopt)
         epoch, _ = claims(cluster, adopter)
         assert epoch > before[0]
+        until(lambda: "fail" in successor.cluster("nodes")[mine]["flags"].split(","))
+        with pytest.raises(PreconditionFailed, match="may be elected in its place"):
+            take(replace(adopt, slots=from_numbers([last])))
+        assert claims(cluster, adopter) == (epoch, b"master")
+        successor.config_set("cluster-replica-no-failover", "no")
         until(lambda: claims(cluster, heir)[1] == b"master", deadline_s=120)
         assert claims(cluster, heir)[0] > epoch
     with cluster.client(adopter) as client:
-        mine = f"{adopter.task.address}:{PORT}"
         until(lambda: client.cluster("nodes")[mine]["slots"] == [[str(slot)]])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import Model, assert_formed
+from model import Model, assert_formed, deaf
 from test_rolling import SPEC, Service, protected
 
 from redis_fargate.topology.fleet import Fleet
@@ -379,6 +379,27 @@ def test_an_epoch_is_used_up_on_a_replica_of_who_adopts_slots_before():
     service.model.kill(alone)
     replicas = {step.node: step.replicas for step in planned(service, REBUILD).steps}
     assert replicas == {steps[0].node: (), steps[1].node: steps[1].replicas[:1]}
+
+
+def test_who_is_about_to_be_replaced_adopts_nothing():
+    """A replica may have asked for votes, and needs fewer once the lost slots have an owner."""
+    spec = Spec(4, 4)
+    service = Service("abcabcab", spec)
+    lose_a_shard(service)
+    servers = service.model.servers
+
+    def adopting(view):
+        made = plan(view, spec, REBUILD)
+        return {step.node: step.replicas for step in made.steps if isinstance(step, AdoptSlots)}
+
+    view = service.model.view()
+    one, *others = adopting(view)
+    (heir,) = (task for task, server in servers.items() if server.master_id == one.id)
+    view = deaf(view, (heir, one.task_id))
+    assert list(adopting(view)) == others
+    view = deaf(view, *((heir, task) for task in servers if task != heir))  # it wins no votes
+    assert list(adopting(view)) == [one, *others]
+    assert heir not in {node.task_id for nodes in adopting(view).values() for node in nodes}
 
 
 def test_a_new_task_takes_a_lost_shard_if_there_is_one():
