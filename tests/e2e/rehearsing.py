@@ -31,7 +31,7 @@ def rehearsed(home: Path, *options: str) -> Rehearsed:
     with cli.started(*arguments, *options, "--json") as process:
         said, told = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode in {0, 1}, told
-    assert "Traceback" not in told
+    assert "Traceback" not in told, told
     cli.assert_nothing_left()
     found = {scenario["name"]: scenario for scenario in json.loads(said)["scenarios"]}
     return Rehearsed(found, report)

@@ -9,6 +9,7 @@ LocalCloudError
 ├── PortInUse                 the endpoint's port is taken
 ├── LoopbackUnavailable       127.x.y.z cannot be bound (macOS)
 ├── StartFailed               it did not come up
+├── Unreadable                what a rehearsal has written cannot be read back
 ├── NoSuchTask                no task, or several, by that name
 ├── NoSuchZone                no task runs there
 ├── CannotCut                 a node's peers cannot be kept from it, or led back
@@ -54,6 +55,10 @@ class LoopbackUnavailable(LocalCloudError):
 
 class StartFailed(LocalCloudError):
     """The local cloud did not come up; whatever had been started is stopped again."""
+
+
+class Unreadable(LocalCloudError):
+    """What a rehearsal has written cannot be read back: the cluster does not answer."""
 
 
 class NoSuchTask(LocalCloudError):

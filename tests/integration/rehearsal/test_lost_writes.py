@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
+import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
 
 from clustering import Cluster
+from redis_fargate.aws.errors import AwsUnavailable
+from redis_fargate.local.errors import Unreadable
 from redis_fargate.local.rehearsal.copies import Copies
 from redis_fargate.local.rehearsal.load import CLIENTS, Entry, Load, acknowledged, read_back
 from redis_fargate.topology.spec import Spec
@@ -66,3 +69,28 @@ def test_a_write_that_is_gone_is_found(fleet: Fleet) -> None:
         client.delete(keys[0])
         client.set(keys[-1], "something else")
     assert read_back(entry, keys) == {keys[0], keys[-1]}
+
+
+def test_who_does_not_answer_is_asked_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cluster(fleet, Spec(3, 0))
+    failures: list[Exception] = [AwsUnavailable("Throttled."), ConnectionError("Nobody is there.")]
+
+    def discovered() -> list[str]:
+        if failures:
+            raise failures.pop()
+        return [server.address for server in fleet.servers]
+
+    entry = Entry(discovered, password="")
+    load = Load(entry, "load", writes_per_s=300)
+    with load.running():
+        until(lambda: bool(acknowledged(load.writes())))
+    assert {"AwsUnavailable", "ConnectionError"} <= {write.error for write in load.writes()}
+    keys = [write.key for write in acknowledged(load.writes())]
+    failures = [AwsUnavailable("Throttled."), ConnectionError("Nobody is there.")]
+    assert read_back(entry, keys) == set()
+    assert not failures
+    monkeypatch.setattr("redis_fargate.local.rehearsal.load._READ_TIMEOUT_S", 0.5)
+    for server in fleet.servers:
+        server.freeze()
+    with pytest.raises(Unreadable, match="nobody knows whether it is lost"):
+        read_back(entry, keys)

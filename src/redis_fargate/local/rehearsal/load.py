@@ -7,7 +7,7 @@ keeps only its own clients waiting, and shows as a gap in what they write.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
@@ -17,6 +17,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisClusterException, RedisError
 
 from redis_fargate.local.blueprint import REDIS_PORT
+from redis_fargate.local.errors import Unreadable
+from redis_fargate.topology.errors import TemporaryError
 
 CLIENTS = 6
 """So many clients, one after the other, cover the slots."""
@@ -31,6 +33,7 @@ CLIENT_ERRORS = (
     # redis-py's own, when it is sent to a node that it has not heard of (ASK), or while it learns
     # of nodes anew.
     AttributeError,
+    TemporaryError,  # of who looks the addresses up
 )
 
 
@@ -67,6 +70,7 @@ class Entry:
 
         Raises:
             RedisClusterException, RedisError, OSError: no node answers.
+            TemporaryError: the addresses cannot be looked up.
 
         """
         return RedisCluster(
@@ -128,7 +132,8 @@ class Load:
                     client.close()
                     client = None
             else:
-                master = client.nodes_manager.get_node_from_slot(key_slot(key.encode())).host
+                with suppress(*CLIENT_ERRORS):  # nobody's, by what it has just learnt
+                    master = client.nodes_manager.get_node_from_slot(key_slot(key.encode())).host
             took_s = time.perf_counter() - begun
             made.append(Write(key, number, begun_s, took_s, master, error))
         if client is not None:
@@ -139,37 +144,29 @@ def read_back(entry: Entry, keys: Sequence[str]) -> set[str]:
     """Find the keys that do not have the value that was written.
 
     Raises:
-        RedisClusterException, RedisError, OSError: the cluster does not answer.
+        Unreadable: the cluster, or who knows its addresses, does not answer for a minute.
 
     """
     deadline = time.monotonic() + _READ_TIMEOUT_S
     missing: set[str] = set()
-    client = entry.client()
-    try:
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            some = keys[start : start + _READ_AT_ONCE]
-            missing |= {
-                key
-                for key, value in zip(some, _values(client, some, deadline), strict=True)
-                if value != key.encode()
-            }
-    finally:
-        client.close()
-    return missing
-
-
-def _values(client: RedisCluster, keys: Sequence[str], deadline: float) -> list[bytes | None]:
-    while True:
+    left = [keys[start : start + _READ_AT_ONCE] for start in range(0, len(keys), _READ_AT_ONCE)]
+    while left:
         try:
-            values: list[bytes | None] = client.mget_nonatomic(*keys)
-        except CLIENT_ERRORS:
+            with closing(entry.client()) as client:
+                while left:
+                    values = client.mget_nonatomic(*left[-1])
+                    pairs = zip(left.pop(), values, strict=True)
+                    missing |= {key for key, value in pairs if value != key.encode()}
+        except CLIENT_ERRORS as error:
             if time.monotonic() > deadline:
-                raise
-            with suppress(*CLIENT_ERRORS):
-                client.nodes_manager.initialize()
+                raise Unreadable(
+                    "What clients have written cannot be read back, so nobody knows whether it is "
+                    f"lost: for {_READ_TIMEOUT_S:g} s the cluster did not answer "
+                    f"({type(error).__name__}: {error}). Rehearse again, perhaps on a machine that "
+                    "has less to do."
+                ) from error
             time.sleep(0.1)
-        else:
-            return values
+    return missing
 
 
 def _keys(prefix: str, share: int) -> Iterator[str]:

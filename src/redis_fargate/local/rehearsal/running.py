@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from redis_fargate.aws.errors import translated
 from redis_fargate.controller.result import Result
 from redis_fargate.local.blueprint import DISCOVERY_SERVICE, NAMESPACE
 from redis_fargate.local.changes import Changes
@@ -74,6 +75,7 @@ class Rehearsal:
 
         Raises:
             StartFailed: it could not be brought to what the scenario begins with.
+            Unreadable: nobody can say what is lost.
             TemporaryError, PermanentError: the local cloud does not answer.
 
         """
@@ -168,9 +170,10 @@ class Rehearsal:
 
     def _discovered(self) -> list[str]:
         """Look the cluster's name up in Cloud Map."""
-        found = self.cloud.clients.servicediscovery.discover_instances(
-            NamespaceName=NAMESPACE, ServiceName=DISCOVERY_SERVICE
-        )
+        with translated("servicediscovery", f"Cloud Map service {DISCOVERY_SERVICE}.{NAMESPACE}"):
+            found = self.cloud.clients.servicediscovery.discover_instances(
+                NamespaceName=NAMESPACE, ServiceName=DISCOVERY_SERVICE
+            )
         return [instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in found["Instances"]]
 
     def _lost(self, before: Result, entry: Entry, writes: Sequence[Write]) -> list[Write]:
