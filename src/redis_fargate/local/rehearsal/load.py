@@ -144,7 +144,7 @@ def read_back(entry: Entry, keys: Sequence[str]) -> set[str]:
     """Find the keys that do not have the value that was written.
 
     Raises:
-        Unreadable: the cluster, or who knows its addresses, does not answer for a minute.
+        Unreadable: a minute is over, and the cluster, or who knows its addresses, does not answer.
 
     """
     deadline = time.monotonic() + _READ_TIMEOUT_S
@@ -161,7 +161,7 @@ def read_back(entry: Entry, keys: Sequence[str]) -> set[str]:
             if time.monotonic() > deadline:
                 raise Unreadable(
                     "What clients have written cannot be read back, so nobody knows whether it is "
-                    f"lost: for {_READ_TIMEOUT_S:g} s the cluster did not answer "
+                    f"lost: after more than {_READ_TIMEOUT_S:g} s the cluster did not answer "
                     f"({type(error).__name__}: {error}). Rehearse again, perhaps on a machine that "
                     "has less to do."
                 ) from error
